@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+# Every entry to the project. Thin: it calls the scripts, which can be called
+# alone as well.
+#
+# Settings: KVER=6.12.N  another version of Debian's package (newest looks anew)
+#           KSRC=DIR     your own checkout of 6.12.y instead of the package
+#           CONFIG=C     base, bench or debug (for kernel, shell and run)
+#           ARCH=A       x86_64
+
+CONFIG ?= base
+ARCH ?= x86_64
+export KVER KSRC SERIES FORCE UPTO
+
+# A script's own -j counts; and the order below is an order.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help deps tree series kernel headers shell run test check steps bench soak demo clean distclean
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F '#' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^# \(Settings:\)/\n\1/p; s/^#  *\([KCA][A-Z]*=.*\)/          \1/p' $(firstword $(MAKEFILE_LIST))
+
+run: deps tree kernel demo ## from nothing to the demonstration: packages, source, kernel, guest
+
+deps: ## install the Debian packages that are missing (as root), or name them
+	@kernel/install-deps
+
+tree: deps ## lay source and series out as build/linux, a git repository
+	@kernel/fetch
+	@kernel/tree
+
+series: ## write series/ anew from the commits in build/linux
+	@kernel/series
+
+kernel: tree ## build the patched kernel and its headers
+	@kernel/build --arch $(ARCH) --config $(CONFIG)
+	@kernel/headers $(ARCH)
+
+headers: tree ## the patched kernel's headers, for programs
+	@kernel/headers $(ARCH)
+
+shell: kernel ## boot it and give a shell in it
+	@vm/run --image $(ARCH)-$(CONFIG) -t -- bash
+
+demo: kernel ## what a guard does, shown in the guest
+	@demo/run --image $(ARCH)-$(CONFIG)
+
+steps: tree ## build each patch by itself: compiler, gcc W=1, sparse
+	@kernel/steps
+
+check: tree ## minutes, no kernel build: the series and the scripts themselves
+	@tests/run check
+
+test: headers ## everything that a change has to pass; what CI runs
+	@tests/run
+
+bench: tree ## measure, and write the tables
+	@kernel/build --arch $(ARCH) --config bench --unpatched
+	@kernel/build --arch $(ARCH) --config bench
+	@kernel/headers $(ARCH)
+	@bench/run
+
+soak: headers ## hours: storms and mutants
+	@tests/run soak
+
+clean: ## remove what was built; the tree in build/linux and the package stay
+	@kernel/clean
+
+distclean: ## remove build/ (refuses while build/linux has work that series/ has not)
+	@kernel/clean --all

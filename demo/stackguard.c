@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+/*
+ * stackguard: an LD_PRELOAD library by which the thread stacks of an unmodified
+ * program are guarded by MADV_GUARD_POISON instead of by a PROT_NONE mapping.
+ *
+ *   LD_PRELOAD=.../stackguard.so program
+ *   STACKGUARD_VERBOSE=1   one line on stderr when the program exits
+ *   STACKGUARD=off         change nothing, but count as with VERBOSE
+ *
+ * glibc maps a stack and its guard in one piece and then takes the guard's
+ * access away, which splits the mapping: two VMAs a thread. Here glibc is asked
+ * for a stack that is larger by the guard and has none, and each thread makes
+ * the lowest pages of its stack guards before it runs anything of the program.
+ * Stacks then stay one VMA, and neighbouring stacks merge into one.
+ *
+ * Where guards cannot be had, threads are as safe as before: on a kernel
+ * without POISON glibc's own guard is used; in a program whose memory is locked
+ * (mlockall), where POISON is refused, the thread protects the pages instead.
+ *
+ * glibc keeps stacks of ended threads and hands them out again. Guards survive
+ * that, and poisoning once more changes nothing; what a wider guard of an
+ * earlier thread left behind is taken away.
+ *
+ * Not caught, and guarded by glibc as always: threads that libc starts itself
+ * (C11 thrd_create, timers and message queues with SIGEV_THREAD, aio,
+ * getaddrinfo_a), stacks that the program supplies, programs that call clone(2)
+ * themselves, static programs. Written against glibc 2.36; it relies on
+ * pthread_attr_t being copyable for the time of one call.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_POISON
+#define MADV_GUARD_POISON	102
+#define MADV_GUARD_UNPOISON	103
+#endif
+
+#define EXPORT __attribute__((visibility("default")))
+
+struct thread {
+	struct thread *next, **link;	/* the list of live threads */
+	void *(*start)(void *);
+	void *arg;
+	size_t guard;			/* bytes, whole pages */
+	bool poison;			/* or left to glibc */
+	pthread_t self;
+	char *low, *high;		/* the stack with its guard */
+};
+
+static int (*real_create)(pthread_t *, const pthread_attr_t *,
+			  void *(*)(void *), void *);
+static int (*real_getattr)(pthread_t, pthread_attr_t *);
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static size_t page;
+static bool kernel_has_guards, counting, switched_off;
+static int report_fd = -1;
+
+/* The widest guard made so far: a reused stack may hold one. */
+static size_t widest;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct thread *threads;
+static unsigned long live, peak, peak_vmas, poisoned, protected, plain, failed;
+static bool peak_counted;
+
+/* Of the calling thread: its record, and its guard until the very end. */
+#define PER_THREAD static __thread __attribute__((tls_model("initial-exec")))
+PER_THREAD struct thread *mine;
+PER_THREAD size_t my_guard;
+
+static void lock_it(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void unlock_it(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* Only the thread that forked goes on in the child. */
+static void in_child(void)
+{
+	threads = NULL;
+	live = 0;
+	if (mine) {
+		mine->next = NULL;
+		mine->link = &threads;
+		threads = mine;
+		live = 1;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static void setup(void)
+{
+	const char *s;
+	void *p;
+
+	/* POSIX wants this detour: ISO C has no cast from void * to function. */
+	*(void **)&real_create = dlsym(RTLD_NEXT, "pthread_create");
+	*(void **)&real_getattr = dlsym(RTLD_NEXT, "pthread_getattr_np");
+	page = sysconf(_SC_PAGESIZE);
+
+	s = getenv("STACKGUARD");
+	switched_off = s && !strcmp(s, "off");
+	s = getenv("STACKGUARD_VERBOSE");
+	counting = switched_off || (s && *s && strcmp(s, "0"));
+
+	/* Some programs (xz) have closed stderr by the time of the report. */
+	if (counting)
+		report_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 200);
+
+	/* A probe, not a version: other kernels have or lack the call too. */
+	p = mmap(NULL, page, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p != MAP_FAILED) {
+		kernel_has_guards = !madvise(p, page, MADV_GUARD_POISON);
+		munmap(p, page);
+	}
+	pthread_atfork(lock_it, unlock_it, in_child);
+}
+
+/*
+ * The VMAs that hold stacks and guards of live threads. Only at a new peak of
+ * live threads, and only if asked for.
+ */
+static unsigned long count_vmas(void)
+{
+	unsigned long n = 0;
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		unsigned long start, end;
+
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+			continue;
+		for (struct thread *t = threads; t; t = t->next) {
+			if ((uintptr_t)t->low < end && (uintptr_t)t->high > start) {
+				n++;
+				break;
+			}
+		}
+	}
+	fclose(f);
+	return n;
+}
+
+/* Called at the peak, before the first thread leaves it, with the lock held. */
+static void count_peak(void)
+{
+	if (counting && !peak_counted && live == peak) {
+		peak_vmas = count_vmas();
+		peak_counted = true;
+	}
+}
+
+static void enter(struct thread *t)
+{
+	lock_it();
+	t->next = threads;
+	t->link = &threads;
+	if (threads)
+		threads->link = &t->next;
+	threads = t;
+	if (++live > peak) {
+		peak = live;
+		peak_counted = false;
+	}
+	unlock_it();
+}
+
+static void leave(void *record)
+{
+	struct thread *t = record;
+
+	lock_it();
+	count_peak();
+	*t->link = t->next;
+	if (t->next)
+		t->next->link = t->link;
+	live--;
+	unlock_it();
+	mine = NULL;
+	free(t);
+}
+
+static void tally(unsigned long *what)
+{
+	__atomic_fetch_add(what, 1, __ATOMIC_RELAXED);
+}
+
+static void remember_widest(size_t guard)
+{
+	size_t seen = __atomic_load_n(&widest, __ATOMIC_RELAXED);
+
+	while (guard > seen &&
+	       !__atomic_compare_exchange_n(&widest, &seen, guard, true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+static void guard_own_stack(struct thread *t)
+{
+	static const char warning[] =
+		"stackguard: a thread runs without a guard: neither POISON nor PROT_NONE could be set\n";
+	size_t wide = __atomic_load_n(&widest, __ATOMIC_RELAXED);
+
+	if (wide > t->guard && t->low + wide < (char *)__builtin_frame_address(0)) {
+		madvise(t->low + t->guard, wide - t->guard, MADV_GUARD_UNPOISON);
+		if (__atomic_load_n(&protected, __ATOMIC_RELAXED))
+			mprotect(t->low + t->guard, wide - t->guard,
+				 PROT_READ | PROT_WRITE);
+	}
+	if (!t->guard)
+		return;
+	remember_widest(t->guard);
+
+	if (!madvise(t->low, t->guard, MADV_GUARD_POISON)) {
+		tally(&poisoned);
+	} else if (!mprotect(t->low, t->guard, PROT_NONE)) {
+		tally(&protected);
+	} else {
+		ssize_t n = write(STDERR_FILENO, warning, sizeof(warning) - 1);
+
+		(void)n;
+		tally(&failed);
+	}
+}
+
+static void *run(void *record)
+{
+	struct thread *t = record;
+	pthread_attr_t attr;
+	void *result, *low;
+	size_t size;
+	int state;
+
+	t->self = pthread_self();
+	if (!real_getattr(t->self, &attr)) {
+		pthread_attr_getstack(&attr, &low, &size);
+		pthread_attr_destroy(&attr);
+		t->low = low;
+		t->high = t->low + size;
+		if (t->poison) {
+			guard_own_stack(t);
+		} else {
+			t->low -= t->guard;
+			if (t->guard)
+				tally(&plain);
+		}
+	} else {
+		/* Out of memory at once: the stack's end cannot be known. */
+		t->guard = 0;
+		tally(&failed);
+	}
+	mine = t;
+	my_guard = t->poison ? t->guard : 0;
+	enter(t);
+
+	/* leave() runs too if the thread is cancelled or calls pthread_exit. */
+	pthread_cleanup_push(leave, t);
+	result = t->start(t->arg);
+	/* From here on a cancellation would come too late to be of use. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_cleanup_pop(1);
+	return result;
+}
+
+static bool has_own_stack(const pthread_attr_t *attr)
+{
+	void *low = NULL;
+	size_t size = 0;
+
+	/* glibc stores the upper end: with none set the sum is zero. */
+	return !pthread_attr_getstack(attr, &low, &size) &&
+	       (uintptr_t)low + size != 0;
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*start)(void *), void *arg)
+{
+	pthread_attr_t copy, def;
+	struct thread *t;
+	size_t size, guard;
+	int r;
+
+	pthread_once(&once, setup);
+	if (!real_create)
+		return EAGAIN;
+	if (!real_getattr || (!counting && !kernel_has_guards) ||
+	    (attr && has_own_stack(attr)))
+		return real_create(thread, attr, start, arg);
+
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return real_create(thread, attr, start, arg);
+	if (!attr && pthread_getattr_default_np(&def)) {
+		free(t);
+		return real_create(thread, attr, start, arg);
+	}
+
+	/*
+	 * A shallow copy: affinity and signal mask are shared with the
+	 * original, which outlives the call. It is never destroyed.
+	 */
+	copy = attr ? *attr : def;
+	pthread_attr_getguardsize(&copy, &guard);
+	pthread_attr_getstacksize(&copy, &size);
+	t->start = start;
+	t->arg = arg;
+	t->guard = (guard + page - 1) & -page;
+	t->poison = kernel_has_guards && !switched_off &&
+		    t->guard >= guard && size + t->guard >= size;
+	if (t->poison) {
+		pthread_attr_setguardsize(&copy, 0);
+		pthread_attr_setstacksize(&copy, size + t->guard);
+		r = real_create(thread, &copy, run, t);
+	} else {
+		r = real_create(thread, attr, run, t);
+	}
+	if (r)
+		free(t);
+	if (!attr)
+		pthread_attr_destroy(&def);
+	return r;
+}
+
+/* What glibc would have said: the guard is no part of the stack. */
+EXPORT int pthread_getattr_np(pthread_t thread, pthread_attr_t *attr)
+{
+	struct thread *t = NULL;
+	size_t size, guard = 0;
+	void *low;
+	int r;
+
+	pthread_once(&once, setup);
+	if (!real_getattr)
+		return ENOSYS;
+	r = real_getattr(thread, attr);
+	if (r)
+		return r;
+
+	if (pthread_equal(thread, pthread_self())) {
+		guard = my_guard;
+	} else {
+		lock_it();
+		for (t = threads; t && !pthread_equal(t->self, thread); t = t->next)
+			;
+		if (t && t->poison)
+			guard = t->guard;
+		unlock_it();
+	}
+	if (guard) {
+		pthread_attr_getstack(attr, &low, &size);
+		pthread_attr_setstack(attr, (char *)low + guard, size - guard);
+		pthread_attr_setguardsize(attr, guard);
+	}
+	return 0;
+}
+
+__attribute__((destructor))
+static void report(void)
+{
+	if (report_fd < 0 || !peak)
+		return;
+	lock_it();
+	count_peak();
+	unlock_it();
+	dprintf(report_fd,
+		"stackguard: %lu threads guarded by poison, %lu by PROT_NONE, %lu not; at most %lu at once, their stacks in %lu VMAs\n",
+		poisoned, plain + protected, failed, peak, peak_vmas);
+}

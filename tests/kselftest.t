@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The series' own selftest, guard-pages, in the guest: built by the kernel's
+# rules against the exported headers, then again as a 32-bit program, whose
+# system calls take the compat entries. Each of its tests is one here.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_tree
+need_tools gcc make perl
+need_image x86_64-base
+[ -e "$build/headers/x86_64/include/linux/mman.h" ] || bail "there are no build/headers: run 'make headers'"
+git -C "$tree" cat-file -e series:tools/testing/selftests/mm/guard-pages.c 2>/dev/null ||
+	bail 'the series has no tools/testing/selftests/mm/guard-pages.c'
+
+src=$build/tests/selftests-series
+bin=$build/tests/kselftest
+selftests series "$src" || bail 'cannot extract the selftests from build/linux'
+works 'headers: MADV_GUARD_POISON is exported' \
+	grep -rqw MADV_GUARD_POISON "$build/headers/x86_64/include/asm-generic"
+
+# guest NAME PROGRAM: its TAP, with numbers that go on from ours, as it comes.
+# kselftest says what it does in comments; they pass.
+guest() {
+	echo "# $1: vm/run --image x86_64-base"
+	rm -f "$tmp/status"
+	{
+		"$top/vm/run" -q --image x86_64-base --swap 512M --timeout 1200 -- "$2" </dev/null
+		echo $? >"$tmp/status"
+	} | perl -ne '
+		BEGIN { $| = 1; ($name, $n, $file) = splice @ARGV, 0, 3; }
+		if (/^1\.\.(\d+)(.*)/) { $plan = $1; $all = $2; }
+		elsif (/^(not )?ok\b *\d* *-? *(.*)/) {
+			$seen++;
+			$bad++ if $1;
+			$skip++ if !$1 && $2 =~ /# *SKIP/i;
+			printf "%sok %d - %s: %s\n", $1 // "", ++$n, $name, $2;
+		}
+		elsif (/^#/) { print }
+		elsif (/\S/) { print "# $_" }
+		END {
+			open F, ">", $file or die;
+			printf F "%s %d %d %d\n", $plan // "none", $seen // 0, $bad // 0, $skip // 0;
+			close F or die;
+		}' "$1" "$count" "$tmp/said"
+	status=$(cat "$tmp/status")
+	read -r plan seen bad skipped <"$tmp/said" || plan=none seen=0 bad=0 skipped=0
+	count=$((count + seen))
+	failed=$((failed + bad))
+	echo "it planned $plan tests and ran $seen; its status is $status" >"$out"
+	[ "$plan" = "$seen" ] && [ "$seen" -gt "$skipped" ]
+	verdict $? "$1: ran all its $plan tests, and not only to skip them"
+	# 240 and more are what vm/run says of the guest.
+	echo "status $status; 240 and above: see vm/run --help" >"$out"
+	[ "$status" = 0 ] || { [ "$status" = 1 ] && [ "$bad" != 0 ]; }
+	verdict $? "$1: ended by itself, and the kernel had nothing to say"
+}
+
+works 'guard-pages builds by the rules of selftests/mm' selftest_make "$src" "$bin" "$bin/guard-pages"
+if [ -x "$bin/guard-pages" ]; then
+	guest '64-bit' "$bin/guard-pages"
+fi
+
+if ! grep -qx CONFIG_IA32_EMULATION=y "$build/images/x86_64-base/config"; then
+	skip '32-bit: the compat system calls' 'the image has no CONFIG_IA32_EMULATION'
+elif ! echo 'int main(void) { return 0; }' | gcc -m32 -x c -o "$tmp/program32" - 2>"$out"; then
+	not_ok "32-bit: gcc -m32 works: run 'make deps'"
+else
+	# Static: whatever libraries the host has to run it.
+	works '32-bit: guard-pages builds' selftest_make "$src" "$bin/32" \
+		CC='gcc -m32 -static' "$bin/32/guard-pages"
+	[ ! -x "$bin/32/guard-pages" ] || guest '32-bit' "$bin/32/guard-pages"
+fi
+
+done_testing

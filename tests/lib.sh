@@ -1,0 +1,137 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by the .t files: places, and TAP. A .t prints one line a test, with
+# what explains a failure as comments below it, and ends with `done_testing`.
+
+me=tests/$(basename "$0")
+top=$(cd "$(dirname "$0")/.." && pwd -P) || exit 1
+build=$top/build
+tree=$build/linux
+# shellcheck disable=SC2034 # for those who source this
+series=${SERIES:-$top/series}
+# Set when make is called from a git hook; they would lead git astray.
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+export LC_ALL=C
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/guard-test.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+# What a check printed, shown when it fails.
+out=$tmp/out
+: >"$out"
+
+count=0 failed=0
+
+# ok NAME: the test is passed.
+ok() {
+	count=$((count + 1))
+	echo "ok $count - $1"
+}
+
+# not_ok NAME: it is not; $out says why.
+not_ok() {
+	count=$((count + 1))
+	failed=$((failed + 1))
+	echo "not ok $count - $1"
+	head -n 40 "$out" | sed 's/^/#   /'
+}
+
+skip() { # NAME REASON
+	count=$((count + 1))
+	echo "ok $count - $1 # SKIP $2"
+}
+
+# verdict STATUS NAME: passed if the status is 0.
+verdict() {
+	if [ "$1" = 0 ]; then ok "$2"; else not_ok "$2"; fi
+}
+
+# works NAME COMMAND...: passed if the command is.
+works() {
+	what=$1
+	shift
+	"$@" >"$out" 2>&1
+	verdict $? "$what"
+}
+
+# silent NAME FILE: passed if there is nothing in the file, the list of what is
+# wrong.
+silent() {
+	[ "$2" = "$out" ] || cp "$2" "$out"
+	[ ! -s "$out" ]
+	verdict $? "$1"
+}
+
+# The end: the plan, and the status.
+done_testing() {
+	echo "1..$count"
+	[ "$failed" = 0 ]
+	exit
+}
+
+# What cannot go on without something fails, in one line; it never skips. (TAP's
+# "Bail out!" would stop the other .t files as well.)
+bail() {
+	count=$((count + 1))
+	echo "not ok $count - $*"
+	echo "1..$count"
+	echo "$me: $*" >&2
+	exit 1
+}
+
+need_tools() {
+	for tool; do
+		command -v "$tool" >/dev/null || bail "$tool is missing: run 'make deps'"
+	done
+}
+
+need_tree() {
+	for ref in base series; do
+		git -C "$tree" rev-parse -q --verify "$ref^{commit}" >/dev/null 2>&1 ||
+			bail "there is no build/linux with $ref in it: run 'make tree'"
+	done
+}
+
+need_image() {
+	for image; do
+		[ -s "$build/images/$image/kernel" ] ||
+			bail "there is no image $image: run 'make steps'"
+	done
+}
+
+# archive REF DIR PATH...: these paths of build/linux at REF, as files in DIR;
+# does nothing if they are there.
+archive() {
+	ref=$1 dir=$2
+	shift 2
+	stamp=$(git -C "$tree" ls-tree "$ref" -- "$@" | sha256sum)
+	[ "$(cat "$dir/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+	rm -rf "$dir"
+	mkdir -p "$dir" &&
+		git -C "$tree" archive -o "$tmp/archive.tar" "$ref" -- "$@" &&
+		tar -x -C "$dir" -f "$tmp/archive.tar" &&
+		rm "$tmp/archive.tar" &&
+		echo "$stamp" >"$dir/.stamp"
+}
+
+# What the selftests of mm are built from.
+selftests() { # REF DIR
+	archive "$1" "$2" mm/gup_test.h lib/test_hmm_uapi.h include/vdso tools/include \
+		tools/testing/selftests/mm tools/testing/selftests/lib.mk tools/testing/selftests/kselftest.h \
+		tools/testing/selftests/kselftest_harness.h tools/testing/selftests/x86 \
+		tools/testing/selftests/pidfd
+}
+
+# selftest_make DIR OUTPUT [MAKE-ARGS] PROGRAM...: the kernel's own rules build
+# them. They want the headers of the kernel that knows these calls.
+selftest_make() {
+	from=$1/tools/testing/selftests/mm into=$2
+	shift 2
+	(
+		unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES ARCH CROSS_COMPILE CC CFLAGS
+		mkdir -p "$into" &&
+			nice make -C "$from" OUTPUT="$into" --no-print-directory \
+				KHDR_INCLUDES="-isystem $build/headers/x86_64/include" "$@"
+	)
+}

@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The neighbouring selftests of mm, as the unpatched source has them, on both
+# kernels: what was well before is well with the series. tests/neighbours.list
+# says which. One test here for each program, which fails if its exit status or
+# any of its results is worse on the patched kernel; a program that cannot run on
+# either is skipped, with what it says.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_tree
+need_tools gcc make perl
+need_image x86_64-base-unpatched x86_64-base
+[ -e "$build/headers/x86_64/include/linux/mman.h" ] || bail "there are no build/headers: run 'make headers'"
+
+list=$top/tests/neighbours.list
+src=$build/tests/selftests-base
+bin=$build/tests/neighbours
+selftests base "$src" || bail 'cannot extract the selftests from build/linux'
+programs=$(sed -n 's/^[^#|]*|[^|]*|[^|]*|.*\.\/\([a-z0-9A-Z_-]*\).*/\1/p' "$list" | sort -u)
+# 20 s a test in the original, and for three CPUs.
+f=$src/tools/testing/selftests/mm/migration.c
+grep -q 'RUNTIME.*(3)' "$f" ||
+	sed -i 's/^#define RUNTIME.*/#define RUNTIME (3)/; s/numa_num_task_cpus() - 1/numa_num_task_cpus()/' "$f"
+# A backport uses what it does not include.
+f=$src/tools/testing/selftests/mm/khugepaged.c
+! grep -q KSFT_SKIP "$f" || grep -q 'include.*kselftest.h' "$f" ||
+	sed -i '1,/#include "vm_util.h"/s/#include "vm_util.h"/#include "..\/kselftest.h"\n&/' "$f"
+# shellcheck disable=SC2046 # names without blanks
+works 'the unpatched source'"'"'s selftests build' \
+	selftest_make "$src" "$bin" -k -j2 $(echo "$programs" | sed "s|^|$bin/|")
+
+# run IMAGE: leaves what they printed in build/tests/neighbours/IMAGE.log.
+boot() {
+	rm -f "$bin/$1.log"
+	echo "# vm/run --image $1"
+	"$top/vm/run" -q --image "$1" --append numa=fake=2 --swap 512M --timeout 1100 -- \
+		"$top/tests/neighbours.guest" "$list" "$bin" </dev/null >"$tmp/log" 2>"$out"
+	status=$?
+	mv "$tmp/log" "$bin/$1.log"
+	tail -n 5 "$bin/$1.log" >>"$out"
+	verdict $status "$1: the guest came to the end, and its kernel had nothing to say"
+}
+boot x86_64-base-unpatched
+boot x86_64-base
+
+# results IMAGE: lines "PROGRAM TAB RESULT TAB NAME" with RESULT 2 (ok), 1
+# (skipped), 0 (not ok), and "PROGRAM TAB exit STATUS TAB its last words".
+results() {
+	perl -ne '
+		if (/^=== begin (\S+)/) { $p = $1; $run = $last = ""; %n = (); next }
+		if (/^=== end (\S+) (\d+)/) { print "$1\texit $2\t$last\n"; undef $p; next }
+		next unless defined $p;
+		chomp; s/.*\r(?=.)//; s/\r//g; s/\t/ /g; s/\e\[[0-9;]*m//g;
+		$last = $_ if /[a-z]/i && !/^# Totals|^[0-9.]+$|^Bail out! [0-9]+ out of/;
+		my ($r, $name);
+		# cow and its like have the same few names for all of their cases.
+		if (/^#? ?\[RUN\] (.*)/ || /^Run test: (.*)/) { $run = "$1: "; next }
+		if (/^not ok\b *\d* *-? *(.*)/) { $r = 0; $name = $1 }
+		elsif (/^ok\b *\d* *-? *(.*?) *# *SKIP\b/i) { $r = 1; $name = $1 }
+		elsif (/^ok\b *\d* *-? *(.*)/) { $r = 2; $name = $1 }
+		elsif (/^(.*?)\.\.\. *(OK|done|pass|success)\b/i) { $r = 2; $name = $1 }
+		elsif (/^(.*?)\.\.\. *skip/i) { $r = 1; $name = $1 }
+		elsif (/^(.*?)\.\.\. *fail/i) { $r = 0; $name = $1 }
+		elsif (/^\[(OK|PASS|FAIL|SKIP)\] *(.*)/) { $r = $1 eq "FAIL" ? 0 : $1 eq "SKIP" ? 1 : 2; $name = $2 }
+		else { next }
+		# Numbers that differ from run to run: times, addresses, counts.
+		$name =~ s/# *SKIP.*//i; $name =~ s/0x[0-9a-f]+/ADDR/gi; $name =~ s/\b\d+(\.\d+)? ?(ns|us|ms|s)\b/TIME/g;
+		$name =~ s/\bcount \d+/count/;
+		$name = $run . $name; $name .= " (" . $n{$name} . ")" if ++$n{$name} > 1;
+		print "$p\t$r\t$name\n"' "$bin/$1.log"
+}
+results x86_64-base-unpatched >"$tmp/was"
+results x86_64-base >"$tmp/is"
+
+compare() {
+	awk -F '\t' -v program="$1" -v how="$2" '
+		function better_exit(s) { return s == 0 ? 2 : s == 4 ? 1 : 0 }
+		FNR == 1 { file++ }
+		$1 != program { next }
+		$2 ~ /^exit/ { status[file] = substr($2, 6); last[file] = $3; ended[file] = 1; next }
+		how == "each" { result[file, $3] = $2; if (!($3 in names)) { names[$3]; order[++total] = $3 } }
+		END {
+			if (!ended[1] && !ended[2]) { print "SKIP\tthe guests did not come to it"; exit }
+			if (!ended[2]) { print "BAD\tdid not end on the patched kernel"; exit }
+			if (!ended[1]) { print "BAD\tdid not end on the unpatched kernel: nothing to compare with"; exit }
+			was = better_exit(status[1]); is = better_exit(status[2])
+			if (is < was || (status[2] == 124 && status[1] != 124))
+				worse = worse "\nexit status " status[1] " before, now " status[2] ": " last[2]
+			# A program that is stopped says nothing about what it did not come to.
+			stopped = (status[1] == 124 && status[2] == 124)
+			for (i = 1; i <= total; i++) {
+				n = order[i]
+				a = ((1, n) in result) ? result[1, n] : -1
+				b = ((2, n) in result) ? result[2, n] : -1
+				if (a == -1 && b == 0) worse = worse "\nnew and not ok: " n
+				else if (b == -1) { if (!stopped) worse = worse "\nis not there any more: " n }
+				else if (a != -1 && b < a) worse = worse "\n" (b ? "skipped" : "not ok") ", was " (a == 2 ? "ok" : "skipped") ": " n
+				else if (a == 0 && b == 0) { failing++; text = text "\n# not ok on both: " n }
+				else if (a == 1 && b == 1) skipping++
+				else if (b == 2) well++
+			}
+			if (worse != "") { print "BAD\t" substr(worse, 2); exit }
+			if (stopped && !well) { print "SKIP\ttoo slow here: stopped on both"; exit }
+			if (is < 2 && !well) {
+				if (is == 1) print "SKIP\t" (last[2] != "" ? last[2] : "says that it cannot run")
+				else print "SKIP\tfails on both (status " status[1] "): " last[2]
+				exit
+			}
+			says = stopped ? "stopped on both" : "status " status[2]
+			if (total) {
+				says = says "; " (well + 0) " results the same"
+				if (skipping) says = says ", " skipping " skipped on both"
+				if (failing) says = says ", " failing " not ok on both"
+			}
+			print "OK\t" says text
+		}' "$tmp/was" "$tmp/is" >"$tmp/verdict"
+	word=$(head -n 1 "$tmp/verdict" | cut -f 1)
+	rest=$(head -n 1 "$tmp/verdict" | cut -f 2- | tr '#' ' ')
+	case $word in
+	OK)
+		ok "$1: $rest"
+		sed 1d "$tmp/verdict"
+		;;
+	SKIP) skip "$1" "$rest" ;;
+	*)
+		cut -f 2- "$tmp/verdict" >"$out"
+		not_ok "$1: no worse than on the unpatched kernel"
+		;;
+	esac
+}
+grep -vE '^(#|$)' "$list" >"$tmp/list"
+while IFS='|' read -r name _ how _; do
+	compare "$(echo "$name" | tr -d ' ')" "$(echo "$how" | tr -d ' ')"
+done <"$tmp/list"
+
+done_testing

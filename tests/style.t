@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Our own files: scripts, C, licences, and what must not be in them.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_tools shellcheck gcc clang codespell git make
+cd "$top" || exit 1
+
+# Tracked or new, and there.
+git ls-files -co --exclude-standard | while read -r f; do
+	[ -f "$f" ] && echo "$f"
+done >"$tmp/files"
+[ -s "$tmp/files" ] || bail 'git lists no file: is this a checkout?'
+# What is ours: the patches have the kernel's rules, and tests/series.t.
+grep -v '^series/.*\.patch$' "$tmp/files" >"$tmp/ours"
+
+# --- scripts ------------------------------------------------------------------
+
+while read -r f; do
+	case $(head -n 1 "$f" | tr -d '\000') in
+	'#!'*/sh | '#!'*/bash | '#!'*/sh' '* | '# shellcheck shell='*) echo "$f" ;;
+	esac
+done <"$tmp/ours" >"$tmp/scripts"
+while read -r f; do
+	works "$f: shellcheck" shellcheck -x "$f"
+done <"$tmp/scripts"
+
+while read -r f; do
+	case $(head -c 2 "$f" | tr -d '\000') in
+	'#!') [ -x "$f" ] || echo "$f begins with #! and cannot be run: chmod +x" ;;
+	*) [ ! -x "$f" ] || echo "$f can be run, but does not begin with #!" ;;
+	esac
+done <"$tmp/ours" >"$out"
+silent 'what begins with #! can be run, and nothing else' "$out"
+
+# --- C --------------------------------------------------------------------------
+
+grep '\.c$' "$tmp/ours" >"$tmp/c"
+while read -r f; do
+	for cc in gcc clang; do
+		works "$f: $cc -Wall -Wextra -Werror" \
+			nice "$cc" -O2 -Wall -Wextra -Werror -c -o "$tmp/object" "$f"
+	done
+done <"$tmp/c"
+
+# --- what each file says, and must not -----------------------------------------------
+
+while read -r f; do
+	case $f in
+	# Texts of licences, and formats that have no comments.
+	COPYING | LICENSE* | *.png | *.svg | *.json | *.csv | *.tsv) continue ;;
+	series/*) continue ;;
+	esac
+	head -n 5 "$f" | grep -q 'SPDX-License-Identifier: ' || echo "$f"
+done <"$tmp/ours" >"$out"
+silent 'every file says its licence (SPDX) in its first lines' "$out"
+
+# Paths of one machine, and hosts of package registries. The brackets keep
+# these lines from finding themselves.
+while read -r f; do
+	grep -nIHE '(^|[^A-Za-z0-9_./-])/wor[k](/|$|[^A-Za-z0-9_])|/tmp/bash_job[s]|/tmp/[k]/|/home/[a-z]+/|/roo[t]/' "$f"
+	grep -nIHE '(deb|security|snapshot|ftp)\.debia[n]\.|pyp[i]\.|npmj[s]\.|crate[s]\.io|golan[g]\.org|registr[y]\.' "$f"
+done <"$tmp/files" >"$out"
+silent 'no path of one machine and no host of a registry' "$out"
+
+while read -r f; do
+	[ "$(wc -c <"$f")" -le 1048576 ] || echo "$f"
+done <"$tmp/files" >"$out"
+silent 'no file above 1 MiB' "$out"
+
+while read -r f; do
+	grep -nIHE '[[:blank:]]+$' "$f"
+	[ -z "$(tail -c 1 "$f" | tr -d '\n\000')" ] || case $f in *.png) ;; *) echo "$f: no newline at its end" ;; esac
+done <"$tmp/ours" >"$out"
+silent 'no line ends in a blank, every file in a newline' "$out"
+
+grep -E '\.md$' "$tmp/ours" >"$tmp/md"
+# shellcheck disable=SC2046 # names without blanks
+if [ -s "$tmp/md" ]; then
+	works 'documents: spelling' codespell $(cat "$tmp/md")
+else
+	echo 'README.md is missing' >"$out"
+	not_ok 'documents: spelling'
+fi
+
+# --- the entries ------------------------------------------------------------------------
+
+# Steps of others that nobody needs to call.
+private='headers'
+make -s help >"$tmp/help" 2>"$out"
+verdict $? 'make help'
+sed -n 's/^\.PHONY://p' Makefile | tr ' ' '\n' | sed '/^$/d' | grep -vxF "$private" >"$tmp/public"
+while read -r t; do
+	grep -qE "^ *make $t +[^ ]" "$tmp/help" || echo "$t is in .PHONY, but make help does not tell of it"
+done <"$tmp/public" >"$out"
+sed -n 's/^ *make \([a-z]*\).*/\1/p' "$tmp/help" | while read -r t; do
+	grep -qxF "$t" "$tmp/public" || echo "make help tells of $t, which is not in .PHONY"
+done >>"$out"
+[ -s "$tmp/public" ] || echo 'no .PHONY in Makefile' >>"$out"
+silent 'make help tells of every entry' "$out"
+
+sed '/^#/d' packages.txt | grep -vE '^[a-z0-9][a-z0-9+.-]* +# [^ ]' >"$out"
+silent 'packages.txt: each package with its reason' "$out"
+
+done_testing

@@ -1,0 +1,311 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Does vm/run tell what happened in the guest, and nothing else?
+# IMAGE names the kernel (default x86_64-base).
+# shellcheck disable=SC2016 # what the guest shall expand is in single quotes
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+vm=$top/vm/run
+image=${IMAGE:-x86_64-base}
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/vm.t.XXXXXX") || exit 1
+pids=''
+# shellcheck disable=SC2086 # a list of numbers
+trap '[ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+if ! [ -f "$top/build/images/$image/kernel" ] && ! [ -f "$image" ]; then
+	echo "1..0 # SKIP no image $image: make kernel builds it"
+	exit 0
+fi
+
+count=0 failed=0
+ok() {
+	count=$((count + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $count - $2"
+	else
+		failed=$((failed + 1))
+		echo "not ok $count - $2"
+		echo "# status $status; vm/run's stderr:"
+		sed 's/^/#   /' "$tmp/err"
+		echo "# stdout:"
+		head -c 400 "$tmp/out" | sed 's/^/#   /'
+		echo
+	fi
+}
+
+# run ARGS: leaves $status, $tmp/out, $tmp/err.
+run() {
+	status=0
+	"$vm" --image "$image" -q --log "$tmp/log" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+}
+
+# Runs in the guest: shell text, with a short limit against a test that hangs.
+guest() {
+	run --timeout 120 -- sh -c "$@"
+}
+
+is() {
+	[ "$status" = "$1" ]
+	ok $? "$2"
+}
+
+# One line on stderr, from vm/run, that says this.
+says() {
+	[ "$(wc -l <"$tmp/err")" = 1 ] && grep -q "^vm/run: .*$1" "$tmp/err"
+	ok $? "$2"
+}
+
+same() {
+	cmp -s "$1" "$2"
+	ok $? "$3"
+}
+
+# --- the command's own verdict ---------------------------------------------
+
+guest 'exit 0'
+is 0 'status 0'
+: >"$tmp/want"
+same "$tmp/want" "$tmp/err" 'and not a word on stderr'
+guest 'exit 7'
+is 7 'status 7'
+guest 'exit 200'
+is 200 'status 200'
+guest 'exit 241'
+is 241 'status 241 of the command passes'
+says 'the command itself' 'and is told from a lost guest'
+guest 'kill -SEGV $$'
+is 139 'killed by a signal: 128 + its number'
+run -- no-such-command
+is 127 'command not found: 127'
+run -- /etc/passwd
+is 126 'command that is no program: 126'
+
+# --- its output --------------------------------------------------------------
+
+guest 'awk "BEGIN { for (i = 0; i < 256; i++) printf \"%c\", i }" </dev/null;
+	printf "\\r\\n\\n\\r\\000\\004\\032 no newline at the end"; printf "on stderr\\r\\n" >&2' _
+{
+	sh -c 'awk "BEGIN { for (i = 0; i < 256; i++) printf \"%c\", i }" </dev/null'
+	printf '\r\n\n\r\000\004\032 no newline at the end'
+} >"$tmp/want"
+same "$tmp/want" "$tmp/out" 'stdout arrives byte for byte'
+printf 'on stderr\r\n' >"$tmp/want"
+same "$tmp/want" "$tmp/err" 'stderr arrives apart'
+
+head -c 3000000 /dev/urandom >"$tmp/random"
+run --keep "$tmp" -- cat "$tmp/random"
+same "$tmp/random" "$tmp/out" '3 MB arrive complete'
+
+# The guest is done long before this reader is.
+"$vm" --image "$image" -q --keep "$tmp" -- cat "$tmp/random" 2>"$tmp/err" </dev/null |
+	perl -e 'while (sysread STDIN, $b, 4096) { $n += length $b; select undef, undef, undef, 0.003 } print $n' >"$tmp/out"
+[ "$(cat "$tmp/out")" = 3000000 ]
+ok $? 'to a slow reader too'
+
+"$vm" --image "$image" -q --log "$tmp/log" -- echo lost >/dev/full 2>"$tmp/err" </dev/null
+status=$?
+is 245 'output that cannot be written: 245'
+says 'stdout: No space' 'and the reason'
+
+# --- where it runs -------------------------------------------------------------
+
+mkdir "$tmp/a dir"
+(
+	cd "$tmp/a dir" || exit
+	HOME=/some/home TERM=vt100 TMPDIR=$tmp NOT_PASSED=1 "$vm" --image "$image" -q \
+		--env 'TWO=two words' --env EMPTY= --env TERM=dumb -- \
+		sh -c 'pwd; id -u; echo "$HOME,$TERM,$TMPDIR,$TWO,${EMPTY-unset},${NOT_PASSED-unset}"
+			printf "<%s>" "$@"; cat; echo; uname -n; nproc; cat /sys/class/net/lo/flags
+			stat -f -c %T /tmp /dev/shm /sys/fs/cgroup /sys/kernel/debug' \
+		_ '' 'a  b' '*' "it's
+two lines" </dev/null >"$tmp/out" 2>"$tmp/err"
+)
+cat >"$tmp/want" <<END
+$tmp/a dir
+0
+/some/home,dumb,/tmp,two words,,unset
+<><a  b><*><it's
+two lines>
+guest
+2
+0x9
+tmpfs
+tmpfs
+cgroup2fs
+debugfs
+END
+same "$tmp/want" "$tmp/out" 'directory, user, environment, arguments, stdin, mounts'
+
+run --cpus 3 --mem 512M --numa 2 --swap 64M -- sh -c 'nproc; ls -d /sys/devices/system/node/node[0-9] | wc -l
+	awk "/zram0/ { print \$3 }" /proc/swaps; awk "/MemTotal/ { print (\$2 < 524288) }" /proc/meminfo'
+printf '3\n2\n65532\n1\n' >"$tmp/want"
+same "$tmp/want" "$tmp/out" '--cpus, --numa, --swap, --mem'
+is 0 'and nothing to complain about'
+
+run --append 'vm.one=1 vm.two' --append vm.three -- grep -c 'vm.one=1 vm.two vm.three' /proc/cmdline
+is 0 '--append'
+
+run --icount -- nproc
+grep -qx 1 "$tmp/out"
+ok $? '--icount: one cpu'
+
+# --- what reaches the host --------------------------------------------------------
+
+mkdir "$tmp/rw" "$tmp/ro"
+echo before >"$tmp/ro/file"
+echo there >"$tmp/ro/there"
+cp "$tmp/random" "$tmp/ro/random"
+run --keep "$tmp/ro" --rw "$tmp/rw" -- sh -c '
+	echo after >"$1/ro/file" && echo new >"$1/ro/new" && rm "$1/ro/there" || exit
+	cat "$1/ro"/[fnt]*
+	cp "$1/ro/random" "$1/rw/copy" && echo result >"$1/rw/result"' _ "$tmp"
+[ "$status" = 0 ] && [ "$(cat "$tmp/out")" = 'after
+new' ] && [ "$(cat "$tmp/ro"/[fnt]*)" = 'before
+there' ]
+ok $? 'the guest sees its writes and the host does not'
+[ "$(cat "$tmp/rw/result")" = result ] && cmp -s "$tmp/random" "$tmp/rw/copy"
+ok $? '--rw brings files out'
+
+# --- the kernel's complaints -----------------------------------------------------
+
+run -- sh -c 'echo "WARNING: CPU: 0 PID: 1 at mm/fake.c:1 fake+0x1/0x2" >/dev/kmsg'
+is 240 'a splat fails a command that succeeded'
+says 'WARNING: CPU: 0 PID: 1 at mm/fake' 'and is shown'
+grep -q 'Linux version' "$tmp/log" && grep -q 'mm/fake.c' "$tmp/log"
+ok $? '--log keeps the kernel log'
+guest 'dmesg -n 1; echo "BUG: Bad rss-counter state mm:0" >/dev/kmsg; exit 3'
+is 240 'a splat is not hidden by the console level, nor by another failure'
+guest 'echo "prog[1]: segfault at 0 ip 0 sp 0 error 4" >/dev/kmsg
+	echo "traps: prog[2] general protection fault ip:1 sp:2 error:0" >/dev/kmsg'
+is 0 'a message about a process is no splat'
+guest 'echo c >/proc/sysrq-trigger; sleep 100'
+is 240 'a panic is a splat'
+says 'lost' 'which says that the guest was lost'
+
+# The scan itself, with this tree's files and one of them changed.
+mkdir -p "$tmp/tree/build"
+cp -r "$top/vm" "$tmp/tree/"
+cp -r "$top/build/vm" "$tmp/tree/build/"
+kernel=$image
+case $image in
+*/*) ;;
+*) kernel=$top/build/images/$image ;;
+esac
+other() {
+	status=0
+	"$tmp/tree/vm/run" --image "$kernel" -q -- sh -c "$1" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+}
+printf '# Made up by this test.\nmm/fake\\.c\n' >>"$tmp/tree/vm/splats.allow"
+other 'echo "WARNING: CPU: 0 PID: 1 at mm/fake.c:1" >/dev/kmsg'
+is 0 'a splat of the allow-list passes'
+other 'echo "WARNING: CPU: 0 PID: 1 at mm/fake.c:1" >/dev/kmsg; echo "WARNING: CPU: 0 PID: 1 at mm/other.c:1" >/dev/kmsg'
+is 240 'another one beside it does not'
+printf '\nmm/other\\.c\n' >>"$tmp/tree/vm/splats.allow"
+other true
+is 244 'an allowed splat without a reason: the scan fails'
+cp "$top/vm/splats.allow" "$tmp/tree/vm/splats.allow"
+rm "$tmp/tree/vm/splats"
+other true
+is 244 'no patterns: the scan fails'
+says 'vm/splats' 'and says what is wrong'
+guest 'echo N >/sys/class/tty/ttyS0/console'
+is 244 'no kernel log: the scan fails'
+
+# --- a guest that does not come back ------------------------------------------------
+
+run --timeout 5 -- sleep 1000
+is 242 'time-out'
+says 'within 5 s' 'and says so'
+guest 'echo "exit 0 0 0"; echo "exit 0 0 0" >/dev/kmsg; echo "exit 0 0 0" >/dev/console; busybox reboot -f; sleep 100'
+is 241 'a guest that reboots is lost, whatever it wrote'
+guest 'for p in /dev/vport*; do printf "exit 0 0 0\n" >"$p"; done 2>/dev/null; exit 9'
+is 9 'nobody else can write to the verdict port'
+guest 'sleep 1000 & sleep 1000 & exit 4'
+is 4 'what the command leaves behind does not hold it up'
+
+# qemu and its watcher, ended from outside.
+children() {
+	ps -A -o pid= -o ppid= -o args= | awk -v p="$1" '$2 == p && /timeout|watch|qemu/ { print $1 }'
+}
+started() {
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo"
+	"$vm" --image "$image" -q --log "$tmp/log" --timeout 120 -- sh -c 'echo here; sleep 1000' >"$tmp/fifo" 2>"$tmp/err" </dev/null &
+	pid=$!
+	pids=$pid
+	read -r _ <"$tmp/fifo"
+	watch=$(children "$pid")
+	qemu=$(children "$watch")
+}
+: >"$tmp/out"
+started
+kill -KILL "$qemu"
+wait "$pid"
+status=$?
+is 241 'qemu killed: the guest was lost'
+started
+kill "$pid"
+wait "$pid"
+status=$?
+is 143 'vm/run ended by SIGTERM'
+! kill -0 "$qemu" 2>/dev/null
+ok $? 'takes qemu with it'
+started
+kill -KILL "$watch"
+wait "$pid"
+status=$?
+is 241 'the watcher killed: no verdict'
+pids=''
+
+# --- a machine that cannot start -------------------------------------------------------
+
+status=0
+"$vm" --image no-such-image -- true >"$tmp/out" 2>"$tmp/err" || status=$?
+is 243 'missing image: 243'
+says 'no-such-image.*make kernel' 'and what to do'
+echo 'not a kernel' >"$tmp/text"
+status=0
+"$vm" --image "$tmp/text" --arch x86_64 -q -- true >"$tmp/out" 2>"$tmp/err" || status=$?
+is 243 'an image that is none: 243'
+run --no-such-option -- true
+is 243 'unknown option: 243'
+run true
+is 243 'command without --: 243'
+run --rw "$tmp/none" -- true
+is 243 '--rw of what is not there: 243'
+run --swap 1K -- true
+is 243 'swap that is too small: 243'
+run --arch pdp11 -- true
+is 243 'unknown architecture: 243'
+
+# --- two at once, and what stays behind --------------------------------------------------
+
+"$vm" --image "$image" -q -- sh -c 'echo first; exit 11' >"$tmp/out1" 2>"$tmp/err1" </dev/null &
+one=$!
+"$vm" --image "$image" -q -- sh -c 'echo second; exit 12' >"$tmp/out2" 2>"$tmp/err2" </dev/null &
+two=$!
+wait "$one"
+status=$?
+wait "$two"
+[ "$status $?" = '11 12' ] && [ "$(cat "$tmp/out1" "$tmp/out2")" = 'first
+second' ]
+ok $? 'two at once'
+
+mkdir "$tmp/tmp"
+status=0
+TMPDIR=$tmp/tmp "$vm" --image "$image" -q -- true >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+[ "$status" = 0 ] && [ -z "$(ls -A "$tmp/tmp")" ]
+ok $? 'no temporary file is left'
+
+# --- a terminal ------------------------------------------------------------------------
+
+status=0
+printf 'tty; stty size\nexit 5\n' |
+	"$vm" --image "$image" -q --timeout 120 -t -- sh -i >"$tmp/out" 2>"$tmp/err" || status=$?
+[ "$status" = 5 ] && grep -q '/dev/pts/0' "$tmp/out"
+ok $? '-t: a shell on a terminal reads what is typed'
+
+echo "1..$count"
+[ "$failed" = 0 ]
