@@ -131,7 +131,7 @@ selftest_make() {
 	(
 		unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES ARCH CROSS_COMPILE CC CFLAGS
 		mkdir -p "$into" &&
-			nice make -C "$from" OUTPUT="$into" --no-print-directory \
+			make -C "$from" OUTPUT="$into" --no-print-directory \
 				KHDR_INCLUDES="-isystem $build/headers/x86_64/include" "$@"
 	)
 }

@@ -40,7 +40,7 @@ grep '\.c$' "$tmp/ours" >"$tmp/c"
 while read -r f; do
 	for cc in gcc clang; do
 		works "$f: $cc -Wall -Wextra -Werror" \
-			nice "$cc" -O2 -Wall -Wextra -Werror -c -o "$tmp/object" "$f"
+			"$cc" -O2 -Wall -Wextra -Werror -c -o "$tmp/object" "$f"
 	done
 done <"$tmp/c"
 

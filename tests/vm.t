@@ -43,7 +43,7 @@ run() {
 
 # Runs in the guest: shell text, with a short limit against a test that hangs.
 guest() {
-	run --timeout 120 -- sh -c "$@"
+	run --timeout 300 -- sh -c "$@"
 }
 
 is() {
