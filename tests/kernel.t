@@ -300,7 +300,12 @@ fails 'a commit that is not there' 'has no commit' "$top/kernel/build" --rev dea
 echo edit >>"$t/mm/a.c"
 fails 'steps with uncommitted changes' 'uncommitted' "$top/kernel/steps"
 gt checkout -q -f
-rm -rf "$BUILD"
+mkdir -p "$BUILD/images/x" "$t/o-x"
+works 'clean' "$top/kernel/clean"
+is 'leaves the tree and no more' 'base.env fetch linux' "$(cd "$BUILD" && echo * | sed -E 's/ ?[a-z-]+\.lock//g')"
+is 'without objects' '' "$(find "$t" -name 'o-*')"
+works 'distclean' "$top/kernel/clean" --all
+is 'leaves nothing' '' "$(ls -d "$BUILD" 2>/dev/null)"
 fails 'build without a tree' "make tree" "$top/kernel/build"
 
 # --- each line of the fragments says one thing, and says it once

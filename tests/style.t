@@ -86,11 +86,9 @@ fi
 
 # --- the entries ------------------------------------------------------------------------
 
-# Steps of others that nobody needs to call.
-private='headers'
 make -s help >"$tmp/help" 2>"$out"
 verdict $? 'make help'
-sed -n 's/^\.PHONY://p' Makefile | tr ' ' '\n' | sed '/^$/d' | grep -vxF "$private" >"$tmp/public"
+sed -n 's/^\.PHONY://p' Makefile | tr ' ' '\n' | sed '/^$/d' >"$tmp/public"
 while read -r t; do
 	grep -qE "^ *make $t +[^ ]" "$tmp/help" || echo "$t is in .PHONY, but make help does not tell of it"
 done <"$tmp/public" >"$out"
