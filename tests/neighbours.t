@@ -32,12 +32,13 @@ works 'the unpatched source'"'"'s selftests build' \
 
 # run IMAGE: leaves what they printed in build/tests/neighbours/IMAGE.log.
 boot() {
+	mkdir -p "$bin"
 	rm -f "$bin/$1.log"
 	echo "# vm/run --image $1"
 	"$top/vm/run" -q --image "$1" --append numa=fake=2 --swap 512M --timeout 1100 -- \
 		"$top/tests/neighbours.guest" "$list" "$bin" </dev/null >"$tmp/log" 2>"$out"
 	status=$?
-	mv "$tmp/log" "$bin/$1.log"
+	mv "$tmp/log" "$bin/$1.log" || exit 1
 	tail -n 5 "$bin/$1.log" >>"$out"
 	verdict $status "$1: the guest came to the end, and its kernel had nothing to say"
 }
@@ -52,12 +53,12 @@ results() {
 		if (/^=== end (\S+) (\d+)/) { print "$1\texit $2\t$last\n"; undef $p; next }
 		next unless defined $p;
 		chomp; s/.*\r(?=.)//; s/\r//g; s/\t/ /g; s/\e\[[0-9;]*m//g;
-		$last = $_ if /[a-z]/i && !/^# Totals|^[0-9.]+$|^Bail out! [0-9]+ out of/;
+		$last = $_ if /[a-z]/i && !/^# +(Totals|PASSED|FAILED|OK|RUN) *|^[0-9.]+$/;
 		my ($r, $name);
 		# cow and its like have the same few names for all of their cases.
 		if (/^#? ?\[RUN\] (.*)/ || /^Run test: (.*)/) { $run = "$1: "; next }
 		if (/^not ok\b *\d* *-? *(.*)/) { $r = 0; $name = $1 }
-		elsif (/^ok\b *\d* *-? *(.*?) *# *SKIP\b/i) { $r = 1; $name = $1 }
+		elsif (/^ok\b *\d* *-? *(.*?) *# *SKIP\b/i) { $r = 1; $name = $1; $last = $1 if /# *SKIP:? +(.+)/i }
 		elsif (/^ok\b *\d* *-? *(.*)/) { $r = 2; $name = $1 }
 		elsif (/^(.*?)\.\.\. *(OK|done|pass|success)\b/i) { $r = 2; $name = $1 }
 		elsif (/^(.*?)\.\.\. *skip/i) { $r = 1; $name = $1 }
@@ -81,9 +82,10 @@ compare() {
 		$2 ~ /^exit/ { status[file] = substr($2, 6); last[file] = $3; ended[file] = 1; next }
 		how == "each" { result[file, $3] = $2; if (!($3 in names)) { names[$3]; order[++total] = $3 } }
 		END {
-			if (!ended[1] && !ended[2]) { print "SKIP\tthe guests did not come to it"; exit }
+			if (!ended[1] && !ended[2]) { print "BAD\tneither guest came to it"; exit }
 			if (!ended[2]) { print "BAD\tdid not end on the patched kernel"; exit }
 			if (!ended[1]) { print "BAD\tdid not end on the unpatched kernel: nothing to compare with"; exit }
+			if (status[2] == 126 || status[2] == 127) { print "BAD\tcannot be run: " last[2]; exit }
 			was = better_exit(status[1]); is = better_exit(status[2])
 			if (is < was || (status[2] == 124 && status[1] != 124))
 				worse = worse "\nexit status " status[1] " before, now " status[2] ": " last[2]
@@ -102,8 +104,8 @@ compare() {
 			}
 			if (worse != "") { print "BAD\t" substr(worse, 2); exit }
 			if (stopped && !well) { print "SKIP\ttoo slow here: stopped on both"; exit }
-			if (is < 2 && !well) {
-				if (is == 1) print "SKIP\t" (last[2] != "" ? last[2] : "says that it cannot run")
+			if ((is < 2 || skipping) && !well) {
+				if (is >= 1) print "SKIP\t" (last[2] != "" ? last[2] : "says that it cannot run")
 				else print "SKIP\tfails on both (status " status[1] "): " last[2]
 				exit
 			}
