@@ -30,20 +30,20 @@ f=$src/tools/testing/selftests/mm/khugepaged.c
 works 'the unpatched source'"'"'s selftests build' \
 	selftest_make "$src" "$bin" -k -j2 $(echo "$programs" | sed "s|^|$bin/|")
 
-# run IMAGE: leaves what they printed in build/tests/neighbours/IMAGE.log.
+# boot IMAGE LIST: leaves what they print in build/tests/neighbours/IMAGE.log.
 boot() {
 	mkdir -p "$bin"
 	rm -f "$bin/$1.log"
 	echo "# vm/run --image $1"
 	"$top/vm/run" -q --image "$1" --append numa=fake=2 --swap 512M --timeout 1100 -- \
-		"$top/tests/neighbours.guest" "$list" "$bin" </dev/null >"$tmp/log" 2>"$out"
+		"$top/tests/neighbours.guest" "$2" "$bin" </dev/null >"$tmp/log" 2>"$out"
 	status=$?
 	mv "$tmp/log" "$bin/$1.log" || exit 1
 	tail -n 5 "$bin/$1.log" >>"$out"
-	verdict $status "$1: the guest came to the end, and its kernel had nothing to say"
+	verdict $status "$1: the guest came to the end${3:-}, and its kernel had nothing to say"
 }
-boot x86_64-base-unpatched
-boot x86_64-base
+boot x86_64-base-unpatched "$list"
+boot x86_64-base "$list"
 
 # results IMAGE: lines "PROGRAM TAB RESULT TAB NAME" with RESULT 2 (ok), 1
 # (skipped), 0 (not ok), and "PROGRAM TAB exit STATUS TAB its last words".
@@ -62,12 +62,13 @@ results() {
 		elsif (/^ok\b *\d* *-? *(.*)/) { $r = 2; $name = $1 }
 		elsif (/^(.*?)\.\.\. *(OK|done|pass|success)\b/i) { $r = 2; $name = $1 }
 		elsif (/^(.*?)\.\.\. *skip/i) { $r = 1; $name = $1 }
-		elsif (/^(.*?)\.\.\. *fail/i) { $r = 0; $name = $1 }
+		elsif (/^(.*?)\.\.\. *(fail|timeout)/i) { $r = 0; $name = $1 }
 		elsif (/^\[(OK|PASS|FAIL|SKIP)\] *(.*)/) { $r = $1 eq "FAIL" ? 0 : $1 eq "SKIP" ? 1 : 2; $name = $2 }
 		else { next }
-		# Numbers that differ from run to run: times, addresses, counts.
+		# What differs from run to run: dots of progress, times, addresses, counts.
+		$name =~ s/\.+$//;
 		$name =~ s/# *SKIP.*//i; $name =~ s/0x[0-9a-f]+/ADDR/gi; $name =~ s/\b\d+(\.\d+)? ?(ns|us|ms|s)\b/TIME/g;
-		$name =~ s/\bcount \d+/count/;
+		$name =~ s/\bcount \d+/count/; $name =~ s/^(transact_test Extra pages).*/$1/;
 		$name = $run . $name; $name .= " (" . $n{$name} . ")" if ++$n{$name} > 1;
 		print "$p\t$r\t$name\n"' "$bin/$1.log"
 }
@@ -119,21 +120,54 @@ compare() {
 		}' "$tmp/was" "$tmp/is" >"$tmp/verdict"
 	word=$(head -n 1 "$tmp/verdict" | cut -f 1)
 	rest=$(head -n 1 "$tmp/verdict" | cut -f 2- | tr '#' ' ')
+}
+each_program() {
+	grep -vE '^(#|$)' "$list" >"$tmp/list"
+	while IFS='|' read -r name _ how _; do
+		name=$(echo "$name" | tr -d ' ') how=$(echo "$how" | tr -d ' ')
+		compare "$name" "$how"
+		"$1"
+	done <"$tmp/list"
+}
+
+# Some have time limits of their own, or race: on a busy machine they fail on any
+# kernel now and then. What is worse gets a second run, and says so.
+# shellcheck disable=SC2317 # called by its name
+note_worse() {
+	[ "$word" != BAD ] || {
+		grep "^$name |" "$list" >>"$tmp/again"
+		cut -f 2- "$tmp/verdict" | sed "s/^/# $name, at first: /"
+	}
+}
+: >"$tmp/again"
+each_program note_worse
+if [ -s "$tmp/again" ]; then
+	cp "$bin/x86_64-base.log" "$bin/x86_64-base.first.log"
+	cp "$tmp/again" "$bin/again.list"
+	boot x86_64-base "$bin/again.list" ', the second time'
+	sed 's/ *|.*//' "$tmp/again" >"$tmp/names"
+	awk -F '\t' 'NR == FNR { again[$1]; next } !($1 in again)' "$tmp/names" "$tmp/is" >"$tmp/kept"
+	results x86_64-base | cat "$tmp/kept" - >"$tmp/is"
+	mv "$bin/x86_64-base.log" "$bin/x86_64-base.second.log"
+	mv "$bin/x86_64-base.first.log" "$bin/x86_64-base.log"
+fi
+
+# shellcheck disable=SC2317 # called by its name
+report() {
+	second=''
+	! grep -q "^$name |" "$tmp/again" || second=' (the second time)'
 	case $word in
 	OK)
-		ok "$1: $rest"
+		ok "$name: $rest$second"
 		sed 1d "$tmp/verdict"
 		;;
-	SKIP) skip "$1" "$rest" ;;
+	SKIP) skip "$name" "$rest" ;;
 	*)
 		cut -f 2- "$tmp/verdict" >"$out"
-		not_ok "$1: no worse than on the unpatched kernel"
+		not_ok "$name: no worse than on the unpatched kernel$second"
 		;;
 	esac
 }
-grep -vE '^(#|$)' "$list" >"$tmp/list"
-while IFS='|' read -r name _ how _; do
-	compare "$(echo "$name" | tr -d ' ')" "$(echo "$how" | tr -d ' ')"
-done <"$tmp/list"
+each_program report
 
 done_testing
