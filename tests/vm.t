@@ -15,8 +15,9 @@ trap '[ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if ! [ -f "$top/build/images/$image/kernel" ] && ! [ -f "$image" ]; then
-	echo "1..0 # SKIP no image $image: make kernel builds it"
-	exit 0
+	echo "not ok 1 - there is no image $image: run 'make kernel'"
+	echo "1..1"
+	exit 1
 fi
 
 count=0 failed=0

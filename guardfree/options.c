@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+/*
+ * GUARDFREE_OPTIONS=key=value:key=value. What is not known, or not in range,
+ * is said and left as it was.
+ */
+#include "gf.h"
+
+struct gf_options gf_opt = {
+	.quarantine = 1UL << 30,
+	.align = 16,
+	.sample = 1,
+	.batch = 1,
+	.open = 8,
+	.fill = -1,
+	.check = 64,
+	.depth = 16,
+	.mismatch = 1,
+	.halt = 1,
+	.handler = 1,
+	.symbolize = 1,
+	.children = 1,
+	.memcg = 1,
+	.name = "AddressSanitizer",
+};
+
+enum type { U32, S32, U64, SIZE, STRING, CHOICE };
+
+struct option {
+	const char *key;
+	enum type type;
+	u16 offset, size;
+	u64 min, max;
+	const char *choices;	/* by number, with a | between them */
+	const char *help;
+};
+
+#define O(k, t, lo, hi, c, h) { #k, t, offsetof(struct gf_options, k), \
+				sizeof(((struct gf_options *)0)->k), lo, hi, c, h }
+
+static const struct option options[] = {
+	O(help, U32, 0, 1, NULL, "1 prints this list, and the program runs on"),
+	O(guard, CHOICE, 0, 1, "after|before", "which end of an object lies at a guard page"),
+	O(align, U32, 1, 16, NULL,
+	  "1, 8 or 16: what objects are aligned to at least; with 1 an overflow is hit at its first byte"),
+	O(check, U32, 0, 4096, NULL,
+	  "bytes on the unguarded sides of an object that free() looks at for what was written there"),
+	O(quarantine, SIZE, 0, 1UL << 44, NULL,
+	  "bytes of freed memory, in whole pages, whose addresses are not used again"),
+	O(quarantine_objects, U64, 0, UINT32_MAX, NULL,
+	  "the same by number of objects; 0 is no limit"),
+	O(batch, U32, 1, 512, NULL,
+	  "frees until they are poisoned, all in one call; with 1 a freed object bites at once"),
+	O(open, U32, 1, 64, NULL,
+	  "slots that are made ready at a time; those not yet in use do not bite"),
+	O(fresh, CHOICE, 0, 1, "all|trailing",
+	  "what of a new chunk is poisoned: all until it is used, or only a guard after each slot"),
+	O(fill, S32, 0, 255, NULL, "a byte that new objects are filled with; -1 leaves them zero"),
+	O(sample, U64, 1, UINT32_MAX, NULL,
+	  "one in N allocations is guarded, the others come from the next allocator"),
+	O(seed, U64, 0, UINT64_MAX, NULL, "for sample; 0 takes a random one"),
+	O(mismatch, U32, 0, 1, NULL, "report free() of what new made, and the like"),
+	O(kernel, U32, 0, 1, NULL,
+	  "report system calls whose buffer is no object (the wrapper command sets it)"),
+	O(halt, U32, 0, 1, NULL, "0 goes on after a report; a guard that was hit is taken away"),
+	O(handler, U32, 0, 1, NULL, "0 leaves SIGSEGV alone: no reports of hits"),
+	O(depth, U32, 0, GF_DEPTH_MAX, NULL, "frames kept of the stacks that allocated and freed"),
+	O(unwind, CHOICE, 0, 2, "cfi|fp|none",
+	  "how stacks are found: call frame information, frame pointers, not at all"),
+	O(symbolize, U32, 0, 1, NULL, "names and lines in reports, by a helper process"),
+	O(symbolizer, STRING, 0, 0, NULL, "that helper; default: the guardfree command beside the library"),
+	O(name, STRING, 0, 0, NULL, "what reports call themselves; tools look for AddressSanitizer"),
+	O(format, CHOICE, 0, 1, "text|json", "of reports and statistics"),
+	O(log, STRING, 0, 0, NULL, "append reports and messages to this file; %p is the process"),
+	O(color, CHOICE, 0, 2, "auto|always|never", "of reports; auto is: on a terminal"),
+	O(stats, U32, 0, 1, NULL, "a line at exit: objects, guards, VMAs, page tables, calls"),
+	O(children, U32, 0, 1, NULL, "0: programs that are executed from this one are not guarded"),
+	O(method, CHOICE, 0, 2, "auto|guard|mprotect",
+	  "auto takes PROT_NONE where the kernel has no guard pages; guard gives up there"),
+	O(arenas, U32, 0, 64, NULL, "parts of the heap that threads share; 0 is 4 per processor"),
+	O(memcg, U32, 0, 1, NULL, "NULL at the memory cgroup's limit rather than the OOM killer"),
+	O(verbose, U32, 0, 1, NULL, "say what was found out at the start"),
+};
+
+static bool digits(const char *s, u64 *value, bool size)
+{
+	u64 v = 0;
+	u32 base = 10, shift = 0;
+
+	if (s[0] == '0' && (s[1] | 32) == 'x') {
+		base = 16;
+		s += 2;
+	}
+	if (!*s)
+		return false;
+	for (; *s; s++) {
+		u32 c = *s | 32, d;
+
+		if (*s >= '0' && *s <= '9')
+			d = *s - '0';
+		else if (base == 16 && c >= 'a' && c <= 'f')
+			d = c - 'a' + 10;
+		else
+			break;
+		if (v > (UINT64_MAX - d) / base)
+			return false;
+		v = v * base + d;
+	}
+	if (*s && size) {
+		static const char units[] = "kmgt";
+		u32 i;
+
+		for (i = 0; units[i]; i++)
+			if ((*s | 32) == units[i])
+				shift = 10 * (i + 1);
+		if (!shift || v > UINT64_MAX >> shift)
+			return false;
+		s++;
+	}
+	if (*s)
+		return false;
+	*value = v << shift;
+	return true;
+}
+
+static bool choice(const char *choices, const char *value, u32 *which)
+{
+	u32 i = 0;
+
+	while (true) {
+		const char *v = value;
+
+		while (*v && *choices == *v)
+			choices++, v++;
+		if (!*v && (!*choices || *choices == '|')) {
+			*which = i;
+			return true;
+		}
+		while (*choices && *choices != '|')
+			choices++;
+		if (!*choices++)
+			return false;
+		i++;
+	}
+}
+
+static bool set(const struct option *o, const char *value)
+{
+	void *to = (char *)&gf_opt + o->offset;
+	u64 v = 0;
+	u32 n;
+
+	switch (o->type) {
+	case STRING:
+		if (gf_strlen(value) >= o->size)
+			return false;
+		gf_snprintf(to, o->size, "%s", value);
+		return true;
+	case CHOICE:
+		if (!choice(o->choices, value, &n))
+			return false;
+		*(u32 *)to = n;
+		return true;
+	case S32:
+		if (!gf_strcmp(value, "-1")) {
+			*(s32 *)to = -1;
+			return true;
+		}
+		break;
+	default:
+		break;
+	}
+	if (!digits(value, &v, o->type == SIZE) || v < o->min || v > o->max)
+		return false;
+	if (!gf_strcmp(o->key, "align") && v != 1 && v != 8 && v != 16)
+		return false;
+	if (o->size == 8)
+		*(u64 *)to = v;
+	else
+		*(u32 *)to = v;
+	return true;
+}
+
+void gf_options_parse(const char *text)
+{
+	char key[40], value[300];
+
+	while (text && *text) {
+		size_t k = 0, v = 0, i;
+		bool is_set = false, cut = false;
+
+		for (; *text && *text != '=' && *text != ':'; text++) {
+			if (k < sizeof(key) - 1)
+				key[k++] = *text;
+			else
+				cut = true;
+		}
+		key[k] = 0;
+		if (*text == '=') {
+			is_set = true;
+			for (text++; *text && *text != ':'; text++) {
+				if (v < sizeof(value) - 1)
+					value[v++] = *text;
+				else
+					cut = true;
+			}
+		}
+		value[v] = 0;
+		if (*text == ':')
+			text++;
+		if (!k && !is_set)
+			continue;
+		for (i = 0; i < ARRAY_SIZE(options); i++)
+			if (!gf_strcmp(options[i].key, key))
+				break;
+		if (i == ARRAY_SIZE(options))
+			gf_say("GUARDFREE_OPTIONS: there is no option '%s'; help=1 lists them", key);
+		else if (!is_set)
+			gf_say("GUARDFREE_OPTIONS: '%s' wants a value, %s=...", key, key);
+		else if (cut || !set(&options[i], value))
+			gf_say("GUARDFREE_OPTIONS: '%s' is no value of %s", value, key);
+	}
+}
+
+void gf_options_help(void)
+{
+	struct gf_out o;
+	u32 i;
+
+	gf_out_log(&o);
+	gf_printf(&o, "guardfree " GF_VERSION ": GUARDFREE_OPTIONS=key=value:key=value, what holds now\n");
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option *p = &options[i];
+		const void *at = (char *)&gf_opt + p->offset;
+		char now[300];
+		const char *c;
+		u32 n;
+
+		switch (p->type) {
+		case STRING:
+			gf_snprintf(now, sizeof(now), "%s", (const char *)at);
+			break;
+		case CHOICE:
+			c = p->choices;
+			for (n = *(u32 *)at; n; n--) {
+				while (*c != '|')
+					c++;
+				c++;
+			}
+			gf_snprintf(now, sizeof(now), "%s", c);
+			for (n = 0; now[n]; n++)
+				if (now[n] == '|')
+					now[n] = 0;
+			break;
+		case S32:
+			gf_snprintf(now, sizeof(now), "%d", *(s32 *)at);
+			break;
+		default:
+			gf_snprintf(now, sizeof(now), "%lu",
+				    (unsigned long)(p->size == 8 ? *(u64 *)at : *(u32 *)at));
+		}
+		gf_printf(&o, "  %s=%s\n        %s", p->key, now, p->help);
+		if (p->choices)
+			gf_printf(&o, " (%s)", p->choices);
+		gf_printf(&o, "\n");
+	}
+	gf_out_end(&o);
+}

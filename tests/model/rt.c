@@ -1,0 +1,1064 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The operations and the probes; see rt.h. */
+#include "rt.h"
+
+#ifndef UFFD_FEATURE_SIGBUS
+#define UFFD_FEATURE_SIGBUS (1 << 7)
+#endif
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
+#endif
+#ifndef UFFDIO_POISON
+struct uffdio_poison {
+	struct uffdio_range range;
+	__u64 mode;
+	__s64 updated;
+};
+#define UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uffdio_poison)
+#endif
+#ifndef UFFDIO_MOVE
+struct uffdio_move {
+	__u64 dst, src, len, mode;
+	__s64 move;
+};
+#define UFFDIO_MOVE _IOWR(UFFDIO, 0x05, struct uffdio_move)
+#define UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES 2
+#endif
+
+/* linux/fs.h has this since 6.7 */
+struct rt_region {
+	uint64_t start, end, categories;
+};
+struct rt_scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t inverted, mask, anyof, returned;
+};
+#define RT_PAGEMAP_SCAN	_IOWR('f', 16, struct rt_scan)
+#define RT_WRITTEN	2
+#define RT_WP_MATCHING	1
+
+#define IO_PAGES 64	/* at most, of one read or write */
+
+struct rt_win rt_win[NR_WIN];
+size_t rt_psz;
+uint32_t rt_ppt;
+bool rt_has_mem_force;
+uint32_t rt_seen[RT_SEEN][2];
+uint64_t rt_scanned[RT_SEEN];
+unsigned char rt_core[RT_SEEN];
+int rt_node[RT_SEEN];
+struct rt_fault rt_fault;
+
+static sigjmp_buf fault_jmp;
+static volatile sig_atomic_t fault_armed;
+static char *scratch;
+static int pipe_fd[2], file_fd = -1, pagemap_fd = -1, mem_fd = -1, uffd[2] = { -1, -1 };
+static int64_t anon_base;
+static char swap_path[256];
+
+void rt_die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vdprintf(2, fmt, ap);
+	va_end(ap);
+	dprintf(2, "\n");
+	_exit(2);
+}
+
+static int64_t result(long r)
+{
+	return r < 0 ? -errno : r;
+}
+
+static void *at(uint32_t pg)
+{
+	return (void *)rt_addr(pg);
+}
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	rt_fault.sig = sig;
+	rt_fault.code = info->si_code;
+	rt_fault.addr = (uintptr_t)info->si_addr;
+	if (fault_armed) {
+		fault_armed = 0;
+		siglongjmp(fault_jmp, 1);
+	}
+	dprintf(2, "signal %d at %#lx, where none was to be\n", sig, (unsigned long)rt_fault.addr);
+	_exit(3);
+}
+
+/* A page that is told apart from what the windows have: static libcs differ */
+static void reserve(uintptr_t base, uint32_t pages)
+{
+	void *p = mmap((void *)base, pages * rt_psz, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p != (void *)base)
+		rt_die("the addresses from %#lx are not free", (unsigned long)base);
+	munmap(p, pages * rt_psz);
+}
+
+static uint64_t number_in(const char *path)
+{
+	char buf[32] = "";
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0)
+		return 0;
+	if (read(fd, buf, sizeof(buf) - 1) < 0)
+		buf[0] = 0;
+	close(fd);
+	return strtoull(buf, NULL, 10);
+}
+
+static int write_to(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static void find_swap(void)
+{
+	char buf[4096], *line;
+	int fd = open("/proc/swaps", O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, buf, sizeof(buf) - 1);
+
+	close(fd);
+	buf[n > 0 ? n : 0] = 0;
+	line = strchr(buf, '\n');
+	if (line && sscanf(line + 1, "%255s", swap_path) != 1)
+		swap_path[0] = 0;
+}
+
+static void set_windows(char *stack)
+{
+	const uint64_t huge = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+	uint64_t pmd, pud;
+	uintptr_t base;
+
+	rt_psz = sysconf(_SC_PAGESIZE);
+	rt_ppt = huge ? huge / rt_psz : rt_psz / sizeof(long);
+	pmd = (uint64_t)rt_ppt * rt_psz;
+	base = sizeof(long) == 8 ? (uintptr_t)1 << (sizeof(long) == 8 ? 36 : 0) : 0x20000000;
+	/* Where one PMD table ends, if that is not too far for small address spaces */
+	pud = pmd * (rt_psz / 8);
+	if (sizeof(long) == 4 || pud > 1ull << 32)
+		pud = pmd * 8;
+	base = (base + pud - 1) / pud * pud;
+	rt_win[W_TABLE] = (struct rt_win){ base + pmd - 32 * rt_psz, 64 };
+	rt_win[W_SMALL] = (struct rt_win){ base + pmd + pmd / 2, 48 };
+	rt_win[W_PMD] = (struct rt_win){ base + 3 * pmd - 5 * rt_psz, 3 * rt_ppt + 10 };
+	rt_win[W_PUD] = (struct rt_win){ base + pud - 32 * rt_psz, 64 };
+	if (sizeof(long) == 8)
+		rt_win[W_BIG] = (struct rt_win){ base + pud + ((uintptr_t)4 << 30 << (sizeof(long) == 8 ? 0 : 1)) -
+			7 * rt_psz, (17ull << 28) / rt_psz + 3 };
+	else
+		rt_win[W_BIG] = (struct rt_win){ 0x30000000 - 7 * rt_psz, (128 << 20) / rt_psz + 3 };
+	for (int w = 0; w <= W_BIG; w++)
+		reserve(rt_win[w].base, rt_win[w].pages);
+
+	rt_win[W_STACK] = (struct rt_win){ ((uintptr_t)stack + 8 * rt_psz) & -rt_psz, RT_STACK_PAGES };
+	/* The stack grows as it is touched, from the top */
+	for (size_t i = RT_STACK * rt_psz; i; i -= rt_psz)
+		((volatile char *)stack)[i - 1] = 0;
+	madvise((void *)rt_win[W_STACK].base, RT_STACK_PAGES * rt_psz, MADV_DONTNEED);
+
+	/* From now on malloc() has to do with what it has */
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	free(malloc(1 << 20));
+	rt_win[W_BRK].base = ((uintptr_t)sbrk(0) + 16 * rt_psz) & -rt_psz;
+	rt_win[W_BRK].pages = 128;
+	if (brk((void *)rt_win[W_BRK].base))
+		rt_die("brk: %s", strerror(errno));
+	/*
+	 * What lies between the old and the new end is not of the window, and no
+	 * VMA of its flags may end where the window begins.
+	 */
+}
+
+static void set_handlers(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+}
+
+void rt_init(char *stack)
+{
+	set_windows(stack);
+	set_handlers();
+	scratch = mmap(NULL, IO_PAGES * rt_psz, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (scratch == MAP_FAILED || pipe2(pipe_fd, O_NONBLOCK | O_CLOEXEC))
+		rt_die("no memory or pipe: %s", strerror(errno));
+	fcntl(pipe_fd[1], F_SETPIPE_SZ, 32 * rt_psz);
+	file_fd = syscall(SYS_memfd_create, "model", 1);
+	if (file_fd >= 0 && ftruncate(file_fd, (off_t)(1u << W_SHIFT) * rt_psz))
+		rt_die("ftruncate: %s", strerror(errno));
+	find_swap();
+
+	/* Is a PROT_NONE page open to a debugger? A setting of the kernel */
+	void *p = mmap(NULL, rt_psz, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+
+	rt_has_mem_force = fd >= 0 && pread(fd, scratch, 8, (off_t)(uintptr_t)p) == 8;
+	close(fd);
+	munmap(p, rt_psz);
+	anon_base = 0;
+	anon_base = rt_anon_pages();
+}
+
+static void drop_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void rt_forked(void)
+{
+	drop_fd(&pagemap_fd);
+	drop_fd(&mem_fd);
+	drop_fd(&uffd[0]);
+	drop_fd(&uffd[1]);
+}
+
+static int self(const char *what, int flags, int *fd)
+{
+	char path[64];
+
+	if (*fd < 0) {
+		snprintf(path, sizeof(path), "/proc/self/%s", what);
+		*fd = open(path, flags | O_CLOEXEC);
+		if (*fd < 0)
+			rt_die("%s: %s", path, strerror(errno));
+	}
+	return *fd;
+}
+
+/* --- Mappings ------------------------------------------------------------ */
+
+int64_t x_mmap(uint32_t pg, uint32_t n, int prot, int how)
+{
+	int flags = MAP_NORESERVE | (how & M_SHARED ? MAP_SHARED : MAP_PRIVATE), fd = -1;
+	off_t offset = 0;
+	void *p;
+
+	flags |= how & M_NOREPLACE ? MAP_FIXED_NOREPLACE : MAP_FIXED;
+	if (how & M_FILE) {
+		fd = file_fd;
+		offset = (off_t)OFF(pg) * rt_psz;
+	} else {
+		flags |= MAP_ANONYMOUS;
+	}
+	if (how & M_POPULATE)
+		flags |= MAP_POPULATE;
+	if (how & M_LOCKED)
+		flags |= MAP_LOCKED;
+	p = mmap(at(pg), n * rt_psz, prot, flags, fd, offset);
+	if (p == MAP_FAILED)
+		return -errno;
+	return p == at(pg) ? 0 : -ERANGE;
+}
+
+int64_t x_munmap(uint32_t pg, uint32_t n)
+{
+	return result(munmap(at(pg), n * rt_psz));
+}
+
+int64_t x_mprotect(uint32_t pg, uint32_t n, int prot)
+{
+	return result(mprotect(at(pg), n * rt_psz, prot));
+}
+
+int64_t x_mremap(uint32_t src, uint32_t n, uint32_t dst, uint32_t m, int flags)
+{
+	void *p = mremap(at(src), n * rt_psz, m * rt_psz, flags, at(dst));
+
+	if (p == MAP_FAILED)
+		return -errno;
+	return p == at(flags & MREMAP_FIXED ? dst : src) ? 0 : -ERANGE;
+}
+
+int64_t x_mseal(uint32_t pg, uint32_t n)
+{
+	return result(syscall(__NR_mseal, at(pg), n * rt_psz, 0));
+}
+
+int64_t x_name(uint32_t pg, uint32_t n, int on)
+{
+	return result(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, at(pg), n * rt_psz, on ? "model" : NULL));
+}
+
+int64_t x_brk(uint32_t pages)
+{
+	return result(brk((void *)(rt_win[W_BRK].base + pages * rt_psz)));
+}
+
+/* --- Advice -------------------------------------------------------------- */
+
+int64_t x_madvise(uint32_t pg, uint32_t n, int advice)
+{
+	return result(madvise(at(pg), n * rt_psz, advice));
+}
+
+int64_t x_madvise_odd(uint32_t pg, int64_t offset, int64_t bytes, int advice)
+{
+	return result(madvise((char *)at(pg) + offset, bytes, advice));
+}
+
+int64_t x_process_madvise(uint32_t pg1, uint32_t n1, uint32_t pg2, uint32_t n2, int advice)
+{
+	const struct iovec vec[2] = { { at(pg1), n1 * rt_psz }, { at(pg2), n2 * rt_psz } };
+	int pidfd = syscall(SYS_pidfd_open, getpid(), 0);
+	int64_t r;
+
+	if (pidfd < 0)
+		return -errno;
+	r = result(syscall(__NR_process_madvise, pidfd, vec, 2, advice, 0));
+	close(pidfd);
+	return r < 0 ? r : r / (int64_t)rt_psz;
+}
+
+/* In a child of vfork(), whose memory is the caller's */
+static struct {
+	uint32_t pg, n;
+	int advice;
+	int64_t r;
+} vfork_arg;
+
+int64_t x_vfork(uint32_t pg, uint32_t n, int advice)
+{
+	pid_t pid;
+	int status;
+
+	vfork_arg.pg = pg;
+	vfork_arg.n = n;
+	vfork_arg.advice = advice;
+	pid = vfork();
+	if (!pid) {
+		vfork_arg.r = x_madvise(vfork_arg.pg, vfork_arg.n, vfork_arg.advice);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		return -ECHILD;
+	return vfork_arg.r;
+}
+
+/* --- Accesses ------------------------------------------------------------ */
+
+static size_t last_word(void)
+{
+	return rt_psz - sizeof(uint32_t);
+}
+
+static void look(const char *p, uint32_t val[2])
+{
+	val[0] = *(const volatile uint32_t *)p;
+	val[1] = *(const volatile uint32_t *)(p + last_word());
+}
+
+static void put(char *p, uint32_t first, uint32_t last)
+{
+	*(volatile uint32_t *)p = first;
+	*(volatile uint32_t *)(p + last_word()) = last;
+}
+
+int rt_load(uint32_t pg, uint32_t val[2])
+{
+	if (sigsetjmp(fault_jmp, 0))
+		return rt_fault.sig;
+	fault_armed = 1;
+	look(at(pg), val);
+	fault_armed = 0;
+	return 0;
+}
+
+int rt_store(uint32_t pg, const uint32_t val[2])
+{
+	if (sigsetjmp(fault_jmp, 0))
+		return rt_fault.sig;
+	fault_armed = 1;
+	put(at(pg), val[0], val[1]);
+	fault_armed = 0;
+	return 0;
+}
+
+int64_t x_read(uint32_t pg, uint32_t n)
+{
+	static volatile uint32_t i;
+
+	if (sigsetjmp(fault_jmp, 0))
+		return i | (int64_t)rt_fault.sig << 32;
+	fault_armed = 1;
+	for (i = 0; i < n; i++)
+		look(at(pg + i), rt_seen[i % RT_SEEN]);
+	fault_armed = 0;
+	return n;
+}
+
+int64_t x_write(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
+{
+	static volatile uint32_t i;
+
+	if (sigsetjmp(fault_jmp, 0))
+		return i | (int64_t)rt_fault.sig << 32;
+	fault_armed = 1;
+	for (i = 0; i < n; i++)
+		put(at(pg + i), id + i * step, ~(id + i * step));
+	fault_armed = 0;
+	return n;
+}
+
+/* What came into the scratch buffer, to rt_seen; returns pages */
+static int64_t seen(int64_t bytes)
+{
+	if (bytes < 0)
+		return -errno;
+	for (int64_t i = 0; i < bytes / (int64_t)rt_psz; i++)
+		look(scratch + i * rt_psz, rt_seen[i]);
+	return bytes % (int64_t)rt_psz ? -ERANGE : bytes / (int64_t)rt_psz;
+}
+
+static void fill(uint32_t n, uint32_t id, uint32_t step)
+{
+	for (uint32_t i = 0; i < n; i++)
+		put(scratch + i * rt_psz, id + i * step, ~(id + i * step));
+}
+
+static int64_t done(int64_t bytes)
+{
+	if (bytes < 0)
+		return -errno;
+	return bytes % (int64_t)rt_psz ? -ERANGE : bytes / (int64_t)rt_psz;
+}
+
+static void drain(void)
+{
+	while (read(pipe_fd[0], scratch, IO_PAGES * rt_psz) > 0)
+		;
+}
+
+int64_t x_pipe_from(uint32_t pg, uint32_t n)
+{
+	int64_t r = write(pipe_fd[1], at(pg), n * rt_psz), in;
+
+	if (r < 0)
+		return -errno;
+	in = read(pipe_fd[0], scratch, IO_PAGES * rt_psz);
+	if (in != r)
+		return -ERANGE;
+	return seen(in);
+}
+
+int64_t x_pipe_to(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
+{
+	int64_t r;
+
+	fill(n, id, step);
+	if (write(pipe_fd[1], scratch, n * rt_psz) != (ssize_t)(n * rt_psz))
+		return -ERANGE;
+	r = done(read(pipe_fd[0], at(pg), n * rt_psz));
+	drain();
+	return r;
+}
+
+int64_t x_vm_readv(uint32_t pg, uint32_t n)
+{
+	const struct iovec local = { scratch, n * rt_psz }, remote = { at(pg), n * rt_psz };
+
+	return seen(process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
+}
+
+int64_t x_vm_writev(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
+{
+	const struct iovec local = { scratch, n * rt_psz }, remote = { at(pg), n * rt_psz };
+
+	fill(n, id, step);
+	return done(process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
+}
+
+int64_t x_mem_read(uint32_t pg, uint32_t n)
+{
+	return seen(pread(self("mem", O_RDWR, &mem_fd), scratch, n * rt_psz, rt_addr(pg)));
+}
+
+int64_t x_mem_write(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
+{
+	fill(n, id, step);
+	return done(pwrite(self("mem", O_RDWR, &mem_fd), scratch, n * rt_psz, rt_addr(pg)));
+}
+
+int64_t x_futex(uint32_t pg)
+{
+	static const struct timespec now;
+
+	/* Not a value that x_write() leaves there: it never waits */
+	return result(syscall(SYS_futex, at(pg), FUTEX_WAIT_PRIVATE, 0xffffffffu, &now, NULL, 0));
+}
+
+bool rt_kernel_reads(uint32_t pg)
+{
+	/* Copies the set before it looks at what to do with it, which is nothing */
+	return !(syscall(SYS_rt_sigprocmask, 99, at(pg), NULL, _NSIG / 8) < 0 && errno == EFAULT);
+}
+
+bool rt_kernel_writes(uint32_t pg)
+{
+	return !(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, at(pg), _NSIG / 8) < 0 && errno == EFAULT);
+}
+
+int rt_peek(uint32_t pg, uint32_t val[2])
+{
+	int fd = self("mem", O_RDWR, &mem_fd);
+
+	if (pread(fd, &val[0], 4, rt_addr(pg)) != 4 ||
+	    pread(fd, &val[1], 4, rt_addr(pg) + last_word()) != 4)
+		return -errno;
+	return 0;
+}
+
+/* --- Processes, locks ---------------------------------------------------- */
+
+int64_t x_fork(void)
+{
+	int64_t pid = result(fork());
+
+	if (!pid)
+		rt_forked();
+	return pid;
+}
+
+int64_t x_wait(int64_t child)
+{
+	int status;
+
+	if (child < 0)
+		return child;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int64_t x_mlock(uint32_t pg, uint32_t n, int flags)
+{
+	return result(flags ? syscall(SYS_mlock2, at(pg), n * rt_psz, flags) :
+			      mlock(at(pg), n * rt_psz));
+}
+
+int64_t x_munlock(uint32_t pg, uint32_t n)
+{
+	return result(munlock(at(pg), n * rt_psz));
+}
+
+int64_t x_mlockall(int flags)
+{
+	return result(mlockall(flags));
+}
+
+int64_t x_munlockall(void)
+{
+	return result(munlockall());
+}
+
+/* --- userfaultfd --------------------------------------------------------- */
+
+static int uffd_open(uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/*
+ * Faults in what uffd[0] has are a SIGBUS, not an event: nobody has to answer.
+ * uffd[1] only write-protects, and lets the kernel take it away again.
+ */
+static int uffd_get(int async)
+{
+	if (uffd[async] < 0)
+		uffd[async] = uffd_open(UFFD_FEATURE_WP_UNPOPULATED |
+					(async ? UFFD_FEATURE_WP_ASYNC : UFFD_FEATURE_SIGBUS));
+	/* Before 6.4, and where there is no write-protection */
+	if (uffd[async] < 0 && !async)
+		uffd[async] = uffd_open(UFFD_FEATURE_SIGBUS);
+	return uffd[async];
+}
+
+int64_t x_uffd_register(uint32_t pg, uint32_t n, int mode)
+{
+	struct uffdio_register reg = {
+		.range = { rt_addr(pg), n * rt_psz },
+		.mode = (mode & U_MISSING ? UFFDIO_REGISTER_MODE_MISSING : 0) |
+			(mode & (U_WP | U_ASYNC) ? UFFDIO_REGISTER_MODE_WP : 0),
+	};
+
+	return result(ioctl(uffd_get(!!(mode & U_ASYNC)), UFFDIO_REGISTER, &reg));
+}
+
+int64_t x_uffd_unregister(uint32_t pg, uint32_t n, int async)
+{
+	struct uffdio_range range = { rt_addr(pg), n * rt_psz };
+
+	return result(ioctl(uffd_get(async), UFFDIO_UNREGISTER, &range));
+}
+
+/* The ioctls say how far they got, or a negative error, in a field */
+static int64_t far(int r, int64_t field)
+{
+	if (r && errno != EAGAIN && field >= 0)
+		return -errno;
+	return field < 0 ? field : field / (int64_t)rt_psz;
+}
+
+int64_t x_uffd_copy(uint32_t pg, uint32_t n, uint32_t id, uint32_t step, int wp)
+{
+	struct uffdio_copy copy = {
+		.dst = rt_addr(pg), .src = (uintptr_t)scratch, .len = n * rt_psz,
+		.mode = wp ? UFFDIO_COPY_MODE_WP : 0,
+	};
+
+	fill(n, id, step);
+	return far(ioctl(uffd_get(0), UFFDIO_COPY, &copy), copy.copy);
+}
+
+int64_t x_uffd_zeropage(uint32_t pg, uint32_t n)
+{
+	struct uffdio_zeropage zero = { .range = { rt_addr(pg), n * rt_psz } };
+
+	return far(ioctl(uffd_get(0), UFFDIO_ZEROPAGE, &zero), zero.zeropage);
+}
+
+int64_t x_uffd_poison(uint32_t pg, uint32_t n)
+{
+	struct uffdio_poison poison = { .range = { rt_addr(pg), n * rt_psz } };
+
+	return far(ioctl(uffd_get(0), UFFDIO_POISON, &poison), poison.updated);
+}
+
+int64_t x_uffd_wp(uint32_t pg, uint32_t n, int on)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { rt_addr(pg), n * rt_psz },
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return result(ioctl(uffd_get(0), UFFDIO_WRITEPROTECT, &wp));
+}
+
+int64_t x_uffd_move(uint32_t dst, uint32_t src, uint32_t n, int holes)
+{
+	struct uffdio_move move = {
+		.dst = rt_addr(dst), .src = rt_addr(src), .len = n * rt_psz,
+		.mode = holes ? UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES : 0,
+	};
+
+	return far(ioctl(uffd_get(0), UFFDIO_MOVE, &move), move.move);
+}
+
+/* A thread that answers what the others run into */
+struct monitor {
+	int fd, stop[2];
+	uint32_t pg, n, id;
+	char *page;
+	int faults;
+	uint64_t removed_start, removed_end;
+	int removes;
+};
+
+static void *monitor(void *arg)
+{
+	struct monitor *m = arg;
+	struct pollfd p[2] = { { .fd = m->fd, .events = POLLIN }, { .fd = m->stop[0], .events = POLLIN } };
+	struct uffd_msg msg;
+
+	while (poll(p, 2, -1) >= 0 && !p[1].revents) {
+		if (read(m->fd, &msg, sizeof(msg)) != sizeof(msg))
+			continue;
+		if (msg.event == UFFD_EVENT_PAGEFAULT) {
+			uintptr_t addr = msg.arg.pagefault.address & -(uintptr_t)rt_psz;
+			uint32_t id = m->id + (addr - rt_addr(m->pg)) / rt_psz;
+			struct uffdio_copy copy = {
+				.dst = addr, .src = (uintptr_t)m->page, .len = rt_psz,
+			};
+
+			m->faults++;
+			put(m->page, id, ~id);
+			if (ioctl(m->fd, UFFDIO_COPY, &copy)) {
+				/* Or who faulted would wait for ever */
+				struct uffdio_range range = { addr, rt_psz };
+
+				m->faults = -1000000;
+				ioctl(m->fd, UFFDIO_UNREGISTER, &range);
+				ioctl(m->fd, UFFDIO_WAKE, &range);
+			}
+		} else if (msg.event == UFFD_EVENT_REMOVE) {
+			m->removes++;
+			m->removed_start = msg.arg.remove.start;
+			m->removed_end = msg.arg.remove.end;
+		}
+	}
+	return NULL;
+}
+
+static int monitor_start(struct monitor *m, pthread_t *thread, uint64_t features)
+{
+	struct uffdio_register reg = {
+		.range = { rt_addr(m->pg), m->n * rt_psz }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	m->page = scratch;
+	m->fd = uffd_open(features);
+	if (m->fd < 0 || pipe2(m->stop, O_CLOEXEC) || ioctl(m->fd, UFFDIO_REGISTER, &reg) ||
+	    pthread_create(thread, NULL, monitor, m))
+		return -errno;
+	return 0;
+}
+
+static void monitor_end(struct monitor *m, pthread_t thread)
+{
+	struct uffdio_range range = { rt_addr(m->pg), m->n * rt_psz };
+
+	ioctl(m->fd, UFFDIO_UNREGISTER, &range);
+	if (write(m->stop[1], "", 1) != 1)
+		rt_die("a pipe of 1 byte is full");
+	pthread_join(thread, NULL);
+	close(m->fd);
+	close(m->stop[0]);
+	close(m->stop[1]);
+}
+
+/* Read each page of the range: how many faults had to be answered */
+int64_t x_uffd_fault(uint32_t pg, uint32_t n, uint32_t id)
+{
+	struct monitor m = { .pg = pg, .n = n, .id = id };
+	pthread_t thread;
+	uint32_t val[2];
+	int r = monitor_start(&m, &thread, 0);
+
+	if (r)
+		return r;
+	for (uint32_t i = 0; i < n; i++)
+		rt_load(pg + i, val);
+	monitor_end(&m, thread);
+	return m.faults;
+}
+
+/* POISON what a monitor watches: pages that it was told of, in one event */
+int64_t x_uffd_event(uint32_t pg, uint32_t n)
+{
+	struct monitor m = { .pg = pg, .n = n };
+	pthread_t thread;
+	int64_t r = monitor_start(&m, &thread, UFFD_FEATURE_EVENT_REMOVE);
+
+	if (r)
+		return r;
+	r = x_madvise(pg, n, MADV_GUARD_POISON);
+	monitor_end(&m, thread);
+	if (r)
+		return r;
+	if (m.removes != 1 || m.faults || m.removed_start != rt_addr(pg))
+		return -ERANGE;
+	return (m.removed_end - m.removed_start) / rt_psz;
+}
+
+/* --- What /proc and others say ------------------------------------------- */
+
+int rt_pagemap(uint32_t pg, uint32_t n, uint64_t *entries)
+{
+	int fd = self("pagemap", O_RDONLY, &pagemap_fd);
+	ssize_t r = pread(fd, entries, n * 8, (off_t)(rt_addr(pg) / rt_psz * 8));
+
+	return r == (ssize_t)n * 8 ? 0 : -EIO;
+}
+
+int64_t x_scan(uint32_t pg, uint32_t n, int wp)
+{
+	static struct rt_region region[RT_SEEN];
+	struct rt_scan scan = {
+		.size = sizeof(scan), .flags = wp ? RT_WP_MATCHING : 0,
+		.start = rt_addr(pg), .end = rt_addr(pg + n),
+		.vec = (uintptr_t)region, .vec_len = RT_SEEN,
+		.mask = wp == 1 ? RT_WRITTEN : 0, .returned = 0xff,
+	};
+	long r = ioctl(self("pagemap", O_RDONLY, &pagemap_fd), RT_PAGEMAP_SCAN, &scan);
+	int64_t pages = 0;
+
+	if (r < 0)
+		return -errno;
+	memset(rt_scanned, 0, sizeof(rt_scanned));
+	for (long i = 0; i < r; i++)
+		for (uint64_t a = region[i].start; a < region[i].end; a += rt_psz) {
+			rt_scanned[(a - rt_addr(pg)) / rt_psz] = region[i].categories;
+			pages++;
+		}
+	return pages;
+}
+
+int64_t x_clear_refs(int what)
+{
+	return write_to("/proc/self/clear_refs", what == 4 ? "4" : "1");
+}
+
+/* Bit 0: soft-dirty after it was cleared; bit 1: after a write */
+int64_t x_soft_dirty(uint32_t pg, uint32_t id)
+{
+	const uint32_t val[2] = { id, ~id };
+	uint64_t before, after;
+
+	if (x_clear_refs(4) || rt_pagemap(pg, 1, &before) || rt_store(pg, val) || rt_pagemap(pg, 1, &after))
+		return -EIO;
+	return !!(before & PM_SOFT) + 2 * !!(after & PM_SOFT);
+}
+
+int64_t x_mincore(uint32_t pg, uint32_t n)
+{
+	return result(mincore(at(pg), n * rt_psz, rt_core));
+}
+
+int64_t x_move_pages(uint32_t pg, uint32_t n)
+{
+	static void *page[RT_SEEN];
+
+	for (uint32_t i = 0; i < n; i++)
+		page[i] = at(pg + i);
+	return result(syscall(SYS_move_pages, 0, (unsigned long)n, page, NULL, rt_node, 0));
+}
+
+int rt_vma_boundaries(int win, uint32_t *boundary, int max)
+{
+	static char buf[1 << 16];
+	const uintptr_t start = rt_win[win].base, end = start + rt_win[win].pages * rt_psz;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), found = 0;
+	uintptr_t previous = 0;
+	size_t have = 0;
+	ssize_t r;
+
+	if (fd < 0)
+		return -1;
+	while ((r = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
+		char *line = buf, *next;
+
+		have += r;
+		buf[have] = 0;
+		for (; (next = strchr(line, '\n')); line = next + 1) {
+			char *dash;
+			uintptr_t from = strtoull(line, &dash, 16), to = strtoull(dash + 1, NULL, 16);
+
+			if (from > start && from < end && from != previous && found < max)
+				boundary[found++] = PG(win, (from - start) / rt_psz);
+			if (to > start && to < end && found < max)
+				boundary[found++] = PG(win, (to - start) / rt_psz);
+			previous = to;
+		}
+		have -= line - buf;
+		memmove(buf, line, have);
+	}
+	close(fd);
+	return found;
+}
+
+int64_t rt_anon_pages(void)
+{
+	char buf[4096], *p;
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, buf, sizeof(buf) - 1);
+	int64_t kb = 0;
+
+	close(fd);
+	buf[n > 0 ? n : 0] = 0;
+	p = strstr(buf, "RssAnon:");
+	if (!p)
+		return 0;
+	kb = strtoll(p + 8, NULL, 10);
+	p = strstr(p, "VmSwap:");
+	if (p)
+		kb += strtoll(p + 7, NULL, 10);
+	return kb * 1024 / (int64_t)rt_psz - anon_base;
+}
+
+/* --- The rest of the system ---------------------------------------------- */
+
+static void wait_scans(const char *path, unsigned int scans)
+{
+	const uint64_t start = number_in(path);
+	const struct timespec ms = { 0, 1000000 };
+
+	/* Nothing says when a scan is over: look, and do not wait long */
+	for (int i = 0; i < 200 && number_in(path) < start + scans; i++)
+		nanosleep(&ms, NULL);
+}
+
+int64_t x_global(int what)
+{
+	int r;
+
+	switch (what) {
+	case G_SWAPOFF:
+		if (!swap_path[0])
+			return -ENODEV;
+		r = result(swapoff(swap_path));
+		/* Others may do the same at the same time */
+		if (swapon(swap_path, 0) && errno != EBUSY)
+			return -errno;
+		return r == -EINVAL ? 0 : r;
+	case G_KSM:
+		write_to("/sys/kernel/mm/ksm/sleep_millisecs", "0");
+		write_to("/sys/kernel/mm/ksm/pages_to_scan", "10000");
+		r = write_to("/sys/kernel/mm/ksm/run", "1");
+		if (r)
+			return r;
+		wait_scans("/sys/kernel/mm/ksm/full_scans", 2);
+		return write_to("/sys/kernel/mm/ksm/run", "0");
+	case G_KHUGEPAGED:
+		write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan", "65536");
+		r = write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "0");
+		if (r)
+			return r;
+		wait_scans("/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans", 1);
+		return write_to("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "10000");
+	case G_COMPACT:
+		return write_to("/proc/sys/vm/compact_memory", "1");
+	}
+	return -EINVAL;
+}
+
+int64_t x_hwpoison(uint32_t pg)
+{
+	/* A SIGBUS for who is in the way, which is us */
+	if (sigsetjmp(fault_jmp, 0))
+		return 0;
+	fault_armed = 1;
+	int64_t r = result(madvise(at(pg), rt_psz, 100 /* MADV_HWPOISON */));
+
+	fault_armed = 0;
+	return r;
+}
+
+int64_t x_offline(uint32_t pg)
+{
+	return result(madvise(at(pg), rt_psz, 101 /* MADV_SOFT_OFFLINE */));
+}
+
+/* --- For the printed programs -------------------------------------------- */
+
+static void wrong(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	dprintf(1, "wrong: ");
+	vdprintf(1, fmt, ap);
+	dprintf(1, "\n");
+	va_end(ap);
+	_exit(1);
+}
+
+void rt_want(const char *what, int64_t got, int64_t value)
+{
+	if (got != value)
+		wrong("%s is %lld, not %lld", what, (long long)got, (long long)value);
+}
+
+static void want_signal(uint32_t pg, int write, int sig)
+{
+	static const uint32_t some[2] = { 1, ~1u };
+	uint32_t val[2];
+	int got = write ? rt_store(pg, some) : rt_load(pg, val);
+
+	if (got != sig)
+		wrong("page %#x: a %s gives signal %d, not %d", pg, write ? "write" : "read", got, sig);
+}
+
+void want_segv(uint32_t pg, int write)
+{
+	want_signal(pg, write, SIGSEGV);
+}
+
+void want_sigbus(uint32_t pg, int write)
+{
+	want_signal(pg, write, SIGBUS);
+}
+
+static int contents(uint32_t pg, uint32_t val[2])
+{
+	int r = rt_load(pg, val);
+
+	/* There may be no permission; a debugger needs none */
+	return r == SIGSEGV && rt_peek(pg, val) == 0 ? 0 : r;
+}
+
+void want_contents(uint32_t pg, uint32_t first, uint32_t last)
+{
+	uint32_t val[2] = { 0, 0 };
+	int r = contents(pg, val);
+
+	if (r || val[0] != first || val[1] != last)
+		wrong("page %#x: signal %d, reads %#x %#x, not %#x %#x", pg, r, val[0], val[1], first, last);
+}
+
+void want_zero_or(uint32_t pg, uint32_t first, uint32_t last)
+{
+	uint32_t val[2] = { 0, 0 };
+	int r = contents(pg, val);
+
+	if (r || ((val[0] || val[1]) && (val[0] != first || val[1] != last)))
+		wrong("page %#x: signal %d, reads %#x %#x, not %#x %#x or 0", pg, r, val[0], val[1],
+		      first, last);
+}
+
+void want_pagemap(uint32_t pg, uint64_t mask, uint64_t value)
+{
+	uint64_t entry = 0;
+
+	if (rt_pagemap(pg, 1, &entry) || (value ? !(entry & mask) : !!(entry & mask)))
+		wrong("page %#x: pagemap says %#llx; bits %#llx were to be %s", pg, (unsigned long long)entry,
+		      (unsigned long long)mask, value ? "set" : "clear");
+}
+
+void want_boundaries(int win, int min, int max)
+{
+	static uint32_t boundary[4096];
+	int n = rt_vma_boundaries(win, boundary, 4096);
+
+	if (n < min || n > max)
+		wrong("window %d: %d boundaries of VMAs, not %d to %d", win, n, min, max);
+}
+
+void want_anon(int64_t min, int64_t max)
+{
+	int64_t n = rt_anon_pages();
+
+	if (n < min || n > max)
+		wrong("%lld pages of anonymous memory, not %lld to %lld", (long long)n, (long long)min,
+		      (long long)max);
+}
+
+void want_mincore(uint32_t pg, int value)
+{
+	int64_t r = x_mincore(pg, 1);
+
+	if (r || (rt_core[0] & 1) != value)
+		wrong("page %#x: mincore says %lld, %d", pg, (long long)r, rt_core[0] & 1);
+}

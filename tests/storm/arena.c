@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The storm's memory: arenas, slots and their words, accesses that may fail. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "storm.h"
+
+/* Of the 512 words of a page these are used */
+const size_t positions[4] = { 0, 1, 255, 511 };
+
+static const struct {
+	const char *name;
+	unsigned int flags;
+	size_t pages, skew, longest;
+} plan[] = {
+	/* skew: pages after a multiple of 2 MiB */
+	{ "small", A_EXEC, 96, 0, 8 },
+	{ "huge", A_HUGE | A_MOVE, 1536, 0, 600 },
+	{ "ksm", A_KSM | A_MOVE, 256, 300, 24 },
+	{ "uffd", A_UFFD, 256, 400, 24 },
+	{ "moving", A_MOVE, 300, 450, 40 },
+	{ "mixed", A_HUGE | A_KSM | A_MOVE, 1030, 253, 513 },
+	{ "big", A_BIG, 8192, 7, 8192 },
+};
+
+static bool is_keeper(const struct arena *a, size_t nr)
+{
+	/* Whole huge pages that stay, and one that comes and goes */
+	if (a->flags & A_BIG)
+		return nr != 1;
+	if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && nr == 0)
+		return false;
+	return random_below(100) < 40;
+}
+
+static void add_slot(struct arena *a, size_t *at, size_t pages, enum kind kind)
+{
+	struct slot *s = &a->slot[a->nslots];
+
+	*s = (struct slot){ .first = *at, .pages = pages, .kind = kind };
+	s->word = W_MAKE(1, kind == KEEPER ? KEEP : OPEN);
+	for (size_t i = 0; i < pages; i++)
+		a->slot_of[*at + i] = a->nslots;
+	*at += pages;
+	a->nslots++;
+}
+
+/* Lays out what the seed says; nothing is mapped. */
+void arenas_describe(void)
+{
+	ctl->narenas = sizeof(plan) / sizeof(*plan);
+	for (size_t n = 0; n < ctl->narenas; n++) {
+		struct arena *a = &ctl->arena[n];
+		size_t at = 0;
+
+		memset(a, 0, sizeof(*a));
+		a->name = plan[n].name;
+		a->flags = plan[n].flags;
+		a->pages = plan[n].pages;
+		a->prot = PROT_READ | PROT_WRITE | (a->flags & A_EXEC ? PROT_EXEC : 0);
+		while (at < a->pages) {
+			size_t left = a->pages - at, pages;
+			enum kind kind = KEEPER;
+
+			if (a->flags & A_BIG)
+				pages = at == 0 ? 5 : left > 5 ? left - 5 : left;
+			else if ((a->flags & A_HUGE) && !(a->flags & A_KSM) &&
+				 (at == 0 || left <= 512))
+				pages = left < 512 ? left : 512;
+			else if (random_below(2))
+				pages = 1 + random_below(plan[n].longest);
+			else
+				pages = 1 + random_below(8);
+			/* Room for what has to come */
+			if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && at &&
+			    left > 512 && left - 512 < pages)
+				pages = left - 512;
+			if (pages > left || a->nslots == MAX_SLOTS - 1)
+				pages = left;
+			if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && at &&
+			    pages == left)
+				kind = KEEPER;
+			else if (!is_keeper(a, a->nslots))
+				kind = (a->flags & A_BIG) || random_below(4) ? PUBLIC : PRIVATE;
+			add_slot(a, &at, pages, kind);
+		}
+	}
+}
+
+static char *reserve(size_t length, size_t skew)
+{
+	size_t room = length + skew * PAGE + HUGE;
+	char *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		fail("mmap of %zu bytes: %s", room, strerror(errno));
+		_exit(1);
+	}
+	/* The ends stay PROT_NONE: no arena merges with another */
+	return (char *)(((uintptr_t)p + HUGE - 1) & -HUGE) + skew * PAGE;
+}
+
+/* Maps what arenas_describe() laid out, and fills it. */
+void arenas_map(void)
+{
+	for (size_t n = 0; n < ctl->narenas; n++) {
+		struct arena *a = &ctl->arena[n];
+		size_t length = a->pages * PAGE;
+
+		a->home[0] = reserve(length + PAGE, plan[n].skew);
+		a->home[1] = reserve(length + PAGE, plan[n].skew);
+		a->park = reserve(length + PAGE, plan[n].skew);
+		a->base = mmap(a->home[0], length, a->prot,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		if (a->base == MAP_FAILED) {
+			fail("mmap of arena %s: %s", a->name, strerror(errno));
+			_exit(1);
+		}
+		if (a->flags & A_HUGE)
+			madvise(a->base, length, MADV_HUGEPAGE);
+		if (a->flags & A_KSM)
+			madvise(a->base, length, MADV_MERGEABLE);
+		for (size_t page = 0; page < a->pages; page++) {
+			struct slot *s = &a->slot[a->slot_of[page]];
+			uint64_t *p = (uint64_t *)(a->base + page * PAGE);
+
+			if (s->kind == KEEPER)
+				for (size_t i = 0; i < 4; i++)
+					p[positions[i]] = value(a, page, i);
+			else if (s->kind == PRIVATE)
+				p[0] = private_value(a, page, W_SEQ(s->word));
+		}
+	}
+}
+
+uint64_t value(const struct arena *a, size_t page, size_t position)
+{
+	/* A sled of `ret`, should a fetch get there */
+	if ((a->flags & A_EXEC) && position == 3)
+		return 0xc3c3c3c3c3c3c3c3UL;
+	/* The same everywhere: to be merged */
+	if (a->flags & A_KSM)
+		page = 0;
+	return mix(ctl->seed ^ (uint64_t)(a - ctl->arena + 1) << 40 ^ page << 8 ^ position) | 1;
+}
+
+uint64_t private_value(const struct arena *a, size_t page, uint64_t seq)
+{
+	return mix(ctl->seed ^ (uint64_t)(a - ctl->arena + 1) << 56 ^ page << 40 ^ seq) | 1;
+}
+
+const char *state_name(enum state state)
+{
+	static const char *const names[] = {
+		[OPEN] = "OPEN", [BUSY] = "BUSY", [POISONING] = "POISONING",
+		[GUARD] = "GUARD", [CHAOS] = "CHAOS", [KEEP] = "KEEP",
+	};
+
+	return names[state];
+}
+
+/* --- words ---------------------------------------------------------------- */
+
+#define STATE_BIT(state) (1U << (state))
+
+/* From one of @states (bits), with no call under way, to BUSY. */
+bool slot_take(struct slot *s, uint64_t *old, unsigned int states)
+{
+	uint64_t w = load_acq(&s->word);
+
+	if (!(states & STATE_BIT(W_STATE(w))) || W_PINS(w))
+		return false;
+	if ((w & W_PROT) && s->kind != PUBLIC)
+		return false;
+	if (!__atomic_compare_exchange_n(&s->word, &w,
+					 W_MAKE(W_SEQ(w) + 1, BUSY) | (w & W_PROTS), false,
+					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		return false;
+	*old = w;
+	return true;
+}
+
+/* From BUSY to @state. */
+void slot_put(struct slot *s, enum state state)
+{
+	uint64_t w = load_acq(&s->word);
+
+	while (!__atomic_compare_exchange_n(&s->word, &w,
+					    W_MAKE(W_SEQ(w) + 1, state) | (w & W_PROTS),
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+/* From BUSY to POISONING, with one call, the caller's, under way. */
+void slot_poisoning(struct slot *s)
+{
+	uint64_t w = load_acq(&s->word);
+
+	store_rel(&s->populated, 0);
+	store_rel(&s->accesses, 0);
+	while (!__atomic_compare_exchange_n(&s->word, &w,
+					    (W_MAKE(W_SEQ(w) + 1, POISONING) | (w & W_PROTS)) + 1,
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+/* A POISON has returned 0. Another may still be under way. */
+void slot_guarded(struct slot *s)
+{
+	uint64_t w = load_acq(&s->word);
+
+	while (W_STATE(w) == POISONING &&
+	       !__atomic_compare_exchange_n(&s->word, &w,
+					    (w & ~0xf00UL) | (uint64_t)GUARD << 8, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+/* One call more under way, if the slot is in @state. */
+bool slot_join(struct slot *s, enum state state)
+{
+	uint64_t w = load_acq(&s->word);
+
+	return W_STATE(w) == state && W_PINS(w) < 200 &&
+	       __atomic_compare_exchange_n(&s->word, &w, w + 1, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * One less. Who leaves chaos as the last gets the slot BUSY, and 0; else it is
+ * how many are left, or 1.
+ */
+unsigned int slot_leave(struct slot *s)
+{
+	uint64_t w = load_acq(&s->word), to;
+	bool last;
+
+	do {
+		last = W_STATE(w) == CHAOS && W_PINS(w) == 1;
+		to = last ? W_MAKE(W_SEQ(w) + 1, BUSY) | (w & W_PROTS) : w - 1;
+	} while (!__atomic_compare_exchange_n(&s->word, &w, to, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_SEQ_CST));
+	return last ? 0 : 1;
+}
+
+/* Says that accesses may fail for want of permission; not while it is BUSY. */
+bool slot_protect(struct slot *s)
+{
+	uint64_t w = load_acq(&s->word);
+
+	return W_STATE(w) != BUSY && !(w & W_PROT) &&
+	       __atomic_compare_exchange_n(&s->word, &w, w | W_PROT, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+void slot_unprotect(struct slot *s)
+{
+	uint64_t w = load_acq(&s->word);
+
+	while (!__atomic_compare_exchange_n(&s->word, &w,
+					    (w & ~W_PROTS) | ((w + W_PROT) & W_PROTS), false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+bool geometry_trylock(struct arena *a)
+{
+	return !__atomic_exchange_n(&a->geometry, 1, __ATOMIC_SEQ_CST);
+}
+
+void geometry_unlock(struct arena *a)
+{
+	store_rel(&a->geometry, 0);
+}
+
+/* The arena, and the page in it, of an address in either home; or NULL. */
+struct arena *arena_at(const char *addr, size_t *page)
+{
+	for (size_t n = 0; n < ctl->narenas; n++) {
+		struct arena *a = &ctl->arena[n];
+
+		for (int i = 0; i < 2; i++) {
+			if (addr >= a->home[i] && addr < a->home[i] + a->pages * PAGE) {
+				*page = (size_t)(addr - a->home[i]) / PAGE;
+				return a;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* --- accesses that may fail ------------------------------------------------- */
+
+static __thread struct {
+	sigjmp_buf back;
+	const volatile void *volatile at;
+} escape;
+
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	const volatile void *at = escape.at;
+
+	(void)context;
+	if (!at) {
+		fail("%s at %p, which nobody was to access", strsignal(sig), info->si_addr);
+		_exit(1);
+	}
+	if (sig != SIGSEGV)
+		fail("an access to %p got %s", (const void *)at, strsignal(sig));
+	else if (info->si_addr != (const void *)at)
+		fail("an access to %p says that it failed at %p", (const void *)at,
+		     info->si_addr);
+	siglongjmp(escape.back, 1);
+}
+
+static void on_poke(int sig)
+{
+	(void)sig;
+}
+
+void handlers(void)
+{
+	struct sigaction sa = {
+		.sa_sigaction = on_fault,
+		.sa_flags = SA_NODEFER | SA_SIGINFO,
+	};
+
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGILL, &sa, NULL);
+	/* Without SA_RESTART: a restart that leaks shows */
+	sa = (struct sigaction){ .sa_handler = on_poke };
+	sigaction(SIGUSR1, &sa, NULL);
+}
+
+bool try_load(const volatile void *p, uint64_t *v)
+{
+	if (sigsetjmp(escape.back, 0)) {
+		escape.at = NULL;
+		return false;
+	}
+	escape.at = p;
+	*v = *(const volatile uint64_t *)p;
+	escape.at = NULL;
+	return true;
+}
+
+bool try_store(volatile void *p, uint64_t v)
+{
+	if (sigsetjmp(escape.back, 0)) {
+		escape.at = NULL;
+		return false;
+	}
+	escape.at = p;
+	*(volatile uint64_t *)p = v;
+	escape.at = NULL;
+	return true;
+}
+
+/* Calls what is at @p, which should return at once. */
+bool try_fetch(const volatile void *p)
+{
+	if (sigsetjmp(escape.back, 0)) {
+		escape.at = NULL;
+		return false;
+	}
+	escape.at = p;
+#ifdef __x86_64__
+	uint64_t dummy = 0;
+
+	/* Of a page that is empty, `add %al,(%rax)` would be the instructions */
+	__asm__ volatile("sub $128, %%rsp; call *%[p]; add $128, %%rsp"
+			 : : [p] "r"(p), "a"(&dummy) : "memory", "cc");
+#else
+	(void)*(const volatile uint64_t *)p;
+#endif
+	escape.at = NULL;
+	return true;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The race storm: what its parts share. See docs/storm.md for the invariants.
+ *
+ * Memory is a few arenas, each cut into slots of whole pages. A slot has a word
+ * that says what is known of it: its state, a sequence number that every change
+ * of state raises, and how many calls are under way in it. Who checks reads the
+ * word, tries an access, and reads the word again: only if it is the same was
+ * the slot in that state all the time, and the result says something. All of
+ * this is shared memory, so that children of fork() and the supervisor see it.
+ */
+#ifndef STORM_H
+#define STORM_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The kernel's names for these may not be in the C library's headers. */
+#define ADV_COLD		20
+#define ADV_PAGEOUT		21
+#define ADV_POPULATE_READ	22
+#define ADV_POPULATE_WRITE	23
+#define ADV_DONTNEED_LOCKED	24
+#define ADV_COLLAPSE		25
+#define ADV_POISON		102
+#define ADV_UNPOISON		103
+
+#define PAGE		4096UL
+#define HUGE		(2UL << 20)
+#define MAX_SLOTS	96
+#define MAX_PAGES	8192
+#define MAX_WORKERS	32
+#define MAX_SPAN	8
+
+/*
+ * A POISON call may see others bring in this many pages of its range before it
+ * counts as one that they can prolong for ever: FEW, and MANY for each page. It
+ * would be one for each page, if nobody discarded and the call never had to
+ * wait for a CPU.
+ */
+#define POPULATED_FEW	10000UL
+#define POPULATED_MANY	20UL
+
+enum state {
+	OPEN,		/* no guard; loads succeed */
+	BUSY,		/* one thread has it for itself; nothing is known */
+	POISONING,	/* POISON is under way, in one thread or more */
+	GUARD,		/* POISON returned 0, no UNPOISON has begun */
+	CHAOS,		/* POISON and UNPOISON at the same time */
+	KEEP,		/* contents that must never change */
+};
+
+enum kind {
+	PUBLIC,		/* written by anyone, always the same values */
+	PRIVATE,	/* written by who has it BUSY, others each time */
+	KEEPER,
+};
+
+/*
+ * slot.word: calls under way (8 bits), state (4), how often protected or back
+ * (12; odd while accesses may fail for want of permission), sequence
+ */
+#define W_PINS(w)	((unsigned int)((w) & 0xff))
+#define W_STATE(w)	((enum state)((w) >> 8 & 0xf))
+#define W_PROT		(1UL << 12)
+#define W_PROTS		(0xfffUL << 12)
+#define W_SEQ(w)	((w) >> 24)
+#define W_WHAT(w)	((w) >> 8)	/* what a checker compares */
+#define W_MAKE(seq, state) ((uint64_t)(seq) << 24 | (uint64_t)(state) << 8)
+
+struct slot {
+	uint64_t word;
+	size_t first, pages;		/* in the arena */
+	enum kind kind;
+	uint64_t populated;		/* by others, during this POISON */
+	uint64_t accesses;		/* likewise, all that succeeded */
+};
+
+/* What an arena is made for */
+#define A_HUGE		1U
+#define A_KSM		2U
+#define A_UFFD		4U
+#define A_MOVE		8U
+#define A_EXEC		16U
+#define A_BIG		32U
+
+struct arena {
+	const char *name;
+	unsigned int flags;
+	size_t pages, nslots;
+	char *home[2], *park;		/* each with room for all pages */
+	char *base;			/* one of home[] */
+	uint64_t seq;			/* odd while base changes */
+	uint64_t readonly;		/* odd while not writable */
+	int geometry;			/* a lock: who changes mappings has it */
+	int prot;
+	struct slot slot[MAX_SLOTS];
+	uint16_t slot_of[MAX_PAGES];
+	/* POISONING has been seen to get here, in this sequence number */
+	uint64_t seen[MAX_PAGES];
+};
+
+enum op {
+	OP_POISON, OP_POISON_VECTOR, OP_JOIN, OP_REPOISON, OP_UNPOISON, OP_CHAOS,
+	OP_LOAD, OP_STORE, OP_FETCH, OP_KERNEL_LOAD, OP_KERNEL_STORE,
+	OP_GUARD_HIT, OP_KEEP_CHECK, OP_EMPTY_CHECK, OP_HAMMER,
+	OP_DONTNEED, OP_FREE, OP_COLD, OP_PAGEOUT, OP_WILLNEED, OP_POPULATE,
+	OP_COLLAPSE, OP_HUGE_ADVICE, OP_KSM_ADVICE,
+	OP_MPROTECT, OP_MPROTECT_ALL, OP_MOVE, OP_MOVE_PIECE, OP_MAP_OVER,
+	OP_MLOCK, OP_SIGNAL, OP_CLEAR_REFS, OP_PAGEMAP, OP_MINCORE, OP_MIGRATE,
+	OP_FORK, OP_FORK_CHECK, OP_VFORK,
+	OP_UFFD_REGISTER, OP_UFFD_UNREGISTER, OP_UFFD_COPY, OP_UFFD_ZERO,
+	OP_UFFD_MOVE, OP_UFFD_WP, OP_UFFD_REFUSED, OP_UFFD_FAULT, OP_UFFD_WPFAULT,
+	OP_UFFD_REMOVE,
+	OP_END_EXIT, OP_END_GROUP, OP_END_KILL, OP_END_EXEC,
+	/* From here on by the weather, which is another process */
+	OP_W_COMPACT, OP_W_KSM, OP_W_KSM_UNMERGE, OP_W_KHUGEPAGED, OP_W_SWAPOFF,
+	OP_W_RECLAIM, OP_W_SPLIT, OP_W_SMAPS, OP_W_PAGEMAP, OP_W_PAGEOUT,
+	OP_W_READ, OP_W_MIGRATE,
+	NR_OPS
+};
+
+struct count {
+	uint64_t tried, done;
+};
+
+struct worker {
+	int id, tid;
+	uint64_t random;
+	const char *doing;
+	/* For the userfaultfd monitor: the guard that is being hit right now */
+	struct arena *volatile probe_arena;
+	uint64_t probe_seq, probe_what;
+	size_t probe_slot;
+	char *scratch;			/* two pages of its own */
+	struct count count[NR_OPS];
+};
+
+enum ending { END_EXIT, END_GROUP, END_KILL, END_EXEC, NR_ENDINGS };
+
+struct control {
+	uint64_t seed, round;
+	uint64_t poisons, limit;	/* done in this round, and when it ends */
+	int stop;
+	int weather_stop;
+	enum ending ending;
+	int failed;
+	char why[1024];
+	pid_t pid;			/* of the stormy process, 0: none now */
+	int nworkers;
+	unsigned int without;		/* bits WITHOUT_ */
+	int nodes;
+	uint64_t most_populated, most_pages, most_accesses, most_ns, most_switches;
+	uint64_t wrong_calls;
+	size_t narenas;
+	struct arena arena[8];
+	struct worker worker[MAX_WORKERS];
+};
+
+#define WITHOUT_UFFD	1U
+#define WITHOUT_PAGEMAP	2U
+#define WITHOUT_NUMA	4U
+#define WITHOUT_WEATHER	8U
+
+extern struct control *ctl;
+extern const char *const op_names[NR_OPS];
+extern __thread struct worker *me;
+
+#define load_acq(p)	__atomic_load_n(p, __ATOMIC_SEQ_CST)
+#define store_rel(p, v)	__atomic_store_n(p, v, __ATOMIC_SEQ_CST)
+#define add(p, n)	__atomic_add_fetch(p, n, __ATOMIC_SEQ_CST)
+
+static inline void tried(enum op op)
+{
+	me->count[op].tried++;
+}
+
+static inline bool did(enum op op, bool done)
+{
+	me->count[op].tried++;
+	me->count[op].done += done;
+	return done;
+}
+
+static inline uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15UL;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9UL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebUL;
+	return x ^ x >> 31;
+}
+
+static inline uint64_t random_below(uint64_t n)
+{
+	me->random = mix(me->random);
+	return me->random % n;
+}
+
+/* storm.c */
+void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* arena.c */
+extern const size_t positions[4];
+void arenas_describe(void);
+void arenas_map(void);
+bool slot_take(struct slot *s, uint64_t *old, unsigned int states);
+void slot_put(struct slot *s, enum state state);
+void slot_poisoning(struct slot *s);
+void slot_guarded(struct slot *s);
+bool slot_join(struct slot *s, enum state state);
+unsigned int slot_leave(struct slot *s);
+bool slot_protect(struct slot *s);
+void slot_unprotect(struct slot *s);
+uint64_t value(const struct arena *a, size_t page, size_t position);
+uint64_t private_value(const struct arena *a, size_t page, uint64_t seq);
+bool geometry_trylock(struct arena *a);
+void geometry_unlock(struct arena *a);
+bool try_load(const volatile void *p, uint64_t *v);
+bool try_store(volatile void *p, uint64_t v);
+bool try_fetch(const volatile void *p);
+void handlers(void);
+struct arena *arena_at(const char *addr, size_t *page);
+const char *state_name(enum state state);
+
+/* ops.c */
+bool ops_open(void);
+void *work(void *arg);
+void *forks(void *arg);
+void audit(void);
+int advise_stable(struct arena *a, size_t first, size_t pages, int advice);
+
+/* uffd.c */
+bool uffd_open(void);
+void *uffd_monitor(void *arg);
+void uffd_register(void);
+void uffd_unregister(void);
+void uffd_fill(void);
+void uffd_protect(void);
+
+/* weather.c */
+int weather(const char *cgroup, const char *swap, unsigned int seed);
+
+/* wrong.c */
+extern const char *wrong;
+bool wrong_known(const char *name);
+void wrong_list(void);
+int guard_advise(void *addr, size_t length, int advice);
+ssize_t guard_advise_vector(void *iov, size_t n, int advice);
+int other_advise(void *addr, size_t length, int advice);
+pid_t wrong_fork(void);
+bool wrong_copy(void *addr);
+
+#endif
