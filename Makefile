@@ -14,7 +14,7 @@ export KVER KSRC SERIES FORCE UPTO
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel headers shell run test check steps bench soak demo clean distclean
+.PHONY: help deps tree series kernel images headers shell run test check steps bench soak demo clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -36,6 +36,9 @@ series: ## write series/ anew from the commits in build/linux
 kernel: tree ## build the patched kernel and its headers
 	@kernel/build --arch $(ARCH) --config $(CONFIG)
 	@kernel/headers $(ARCH)
+
+images: tree ## build the kernel with and without the series, for the tests
+	@kernel/images $(ARCH)
 
 headers: tree ## the patched kernel's headers, for programs
 	@kernel/headers $(ARCH)

@@ -96,7 +96,7 @@ need_tree() {
 need_image() {
 	for image; do
 		[ -s "$build/images/$image/kernel" ] ||
-			bail "there is no image $image: run 'make steps'"
+			bail "there is no image $image: run 'make images'"
 	done
 }
 

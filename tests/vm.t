@@ -15,7 +15,7 @@ trap '[ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if ! [ -f "$top/build/images/$image/kernel" ] && ! [ -f "$image" ]; then
-	echo "not ok 1 - there is no image $image: run 'make kernel'"
+	echo "not ok 1 - there is no image $image: run 'make images'"
 	echo "1..1"
 	exit 1
 fi
