@@ -91,15 +91,17 @@ void arenas_describe(void)
 	}
 }
 
-static char *reserve(size_t length, size_t skew)
+static char *reserve(struct arena *a, int nr, size_t skew)
 {
-	size_t room = length + skew * PAGE + HUGE;
-	char *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p;
 
+	a->roomy = (a->pages + skew + 1) * PAGE + HUGE;
+	p = mmap(NULL, a->roomy, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED) {
-		fail("mmap of %zu bytes: %s", room, strerror(errno));
+		fail("mmap of %zu bytes: %s", a->roomy, strerror(errno));
 		_exit(1);
 	}
+	a->room[nr] = p;
 	/* The ends stay PROT_NONE: no arena merges with another */
 	return (char *)(((uintptr_t)p + HUGE - 1) & -HUGE) + skew * PAGE;
 }
@@ -111,9 +113,9 @@ void arenas_map(void)
 		struct arena *a = &ctl->arena[n];
 		size_t length = a->pages * PAGE;
 
-		a->home[0] = reserve(length + PAGE, plan[n].skew);
-		a->home[1] = reserve(length + PAGE, plan[n].skew);
-		a->park = reserve(length + PAGE, plan[n].skew);
+		a->home[0] = reserve(a, 0, plan[n].skew);
+		a->home[1] = reserve(a, 1, plan[n].skew);
+		a->park = reserve(a, 2, plan[n].skew);
 		a->base = mmap(a->home[0], length, a->prot,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		if (a->base == MAP_FAILED) {

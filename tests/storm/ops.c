@@ -93,7 +93,7 @@ static void bounded(struct arena *a, struct slot *s, bool fresh)
 	if (!fresh)
 		return;
 	populated = add(&s->populated, 1);
-	if (populated > POPULATED_FEW + POPULATED_MANY * s->pages)
+	if (populated > POPULATED_BOUND(s->pages))
 		fail("POISON of %s slot %zu (%zu pages) does not end: others have populated %lu pages meanwhile",
 		     a->name, (size_t)(s - a->slot), s->pages, (unsigned long)populated);
 }
@@ -155,7 +155,8 @@ static void visit(struct arena *a, size_t page, enum how how)
 		read = false;
 		break;
 	}
-	did(how_ops[how], ok);
+	/* Fetches are from guards only */
+	did(how_ops[how], how == FETCH ? !ok : ok);
 	if (a->flags & A_UFFD)
 		store_rel(&me->probe_arena, NULL);
 
@@ -397,10 +398,10 @@ static void op_poison(void)
 		uint64_t populated = load_acq(&s[i].populated);
 
 		slot_guarded(&s[i]);
-		if (populated > load_acq(&ctl->most_populated)) {
-			most(&ctl->most_populated, populated);
-			store_rel(&ctl->most_pages, s[i].pages);
-		}
+		/* Of the bound, in thousandths; then which slot it was */
+		most(&ctl->most_share,
+		     populated * 1000 / POPULATED_BOUND(s[i].pages) << 48 |
+		     s[i].pages << 24 | (populated & 0xffffff));
 		most(&ctl->most_accesses, load_acq(&s[i].accesses));
 	}
 	most(&ctl->most_ns, ns);
@@ -597,11 +598,11 @@ static void op_hammer(void)
 		w = load_acq(&s->word);
 		if (W_STATE(w) == POISONING)
 			met = true;
-		else if (W_SEQ(w) != seq || i > 300)
+		else if (W_SEQ(w) != seq || i > 200)
 			break;
 		seq = W_SEQ(w);
-		/* Empty it, so that there is something to bring in */
-		if (!random_below(16)) {
+		/* Empty it before, so that there is something to bring in */
+		if (W_STATE(w) == OPEN && !random_below(16)) {
 			char *base = load_acq(&a->base);
 
 			other_advise(base + any_page(s) * PAGE, PAGE, MADV_DONTNEED);
@@ -648,7 +649,9 @@ static void op_collapse(void)
 	char *base = load_acq(&a->base), *huge;
 
 	huge = (char *)(((uintptr_t)base + HUGE - 1) & -HUGE);
-	huge += HUGE * random_below(a->pages * PAGE / HUGE);
+	/* Where there are guards it is refused: more often at the end, see arena.c */
+	huge += HUGE * (random_below(2) ? a->pages * PAGE / HUGE - 1 :
+					  random_below(a->pages * PAGE / HUGE));
 	if (huge + HUGE > base + a->pages * PAGE)
 		return;
 	did(OP_COLLAPSE, !madvise(huge, HUGE, ADV_COLLAPSE));
@@ -722,8 +725,10 @@ static bool move(char *from, size_t length, char *to)
 
 	if (stay)
 		flags |= MREMAP_DONTUNMAP;
-	if (mremap(from, length, length, flags, to) == MAP_FAILED)
-		return false;
+	/* Of KSM pages it makes copies, and gives up for a signal */
+	while (mremap(from, length, length, flags, to) == MAP_FAILED)
+		if (errno != EINTR)
+			return false;
 	/* Nothing else may come to lie here */
 	if (mmap(from, length, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | (stay ? MAP_FIXED : MAP_FIXED_NOREPLACE),
@@ -928,7 +933,7 @@ static const struct {
 	{ NULL, "repoison", OP_REPOISON, .weight = 6 },
 	{ op_chaos, "chaos", .weight = 8 },
 	{ op_visits, "visits", .weight = 50 },
-	{ op_hammer, "hammer", .weight = 20 },
+	{ op_hammer, "hammer", .weight = 14 },
 	{ NULL, "dontneed", OP_DONTNEED, MADV_DONTNEED, true, .weight = 10 },
 	{ NULL, "dontneed locked", OP_DONTNEED, ADV_DONTNEED_LOCKED, true, .weight = 2 },
 	{ NULL, "free", OP_FREE, MADV_FREE, true, .weight = 8 },
@@ -1112,12 +1117,14 @@ static void child(struct snapshot *then)
 		char *at = base + s->first * PAGE, *p = base + page * PAGE;
 		uint64_t w = then[a - ctl->arena].word[s - a->slot], v = 1;
 
-		if (!w || (w & W_PROT) || s->pages > 600)
+		/* Who has it BUSY may have mapped it elsewhere */
+		if (!w || (w & W_PROT) || W_STATE(w) == BUSY || s->pages > 600)
 			continue;
 		if (W_STATE(w) != GUARD)
 			try_store(p, 0xbadc0ffee);
 		if (guard_advise(at, s->pages * PAGE, ADV_POISON)) {
-			fail("POISON in a child: %s", strerror(errno));
+			fail("%s slot %zu: POISON in a child: %s", a->name,
+			     (size_t)(s - a->slot), strerror(errno));
 			continue;
 		}
 		if (try_load(p, &v))
@@ -1126,10 +1133,14 @@ static void child(struct snapshot *then)
 		if (random_below(2))
 			continue;
 		if (guard_advise(at, s->pages * PAGE, ADV_UNPOISON))
-			fail("UNPOISON in a child: %s", strerror(errno));
-		else if (!try_load(p, &v) || v)
-			fail("%s slot %zu: page %zu is not empty after UNPOISON in a child",
+			fail("%s slot %zu: UNPOISON in a child: %s", a->name,
+			     (size_t)(s - a->slot), strerror(errno));
+		else if (!try_load(p, &v))
+			fail("%s slot %zu: page %zu cannot be loaded after UNPOISON in a child",
 			     a->name, (size_t)(s - a->slot), page - s->first);
+		else if (v)
+			fail("%s slot %zu: page %zu is not empty after UNPOISON in a child: %lx",
+			     a->name, (size_t)(s - a->slot), page - s->first, (unsigned long)v);
 	}
 	_exit(load_acq(&ctl->failed) ? 1 : 0);
 }

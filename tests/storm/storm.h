@@ -39,11 +39,12 @@
 /*
  * A POISON call may see others bring in this many pages of its range before it
  * counts as one that they can prolong for ever: FEW, and MANY for each page. It
- * would be one for each page, if nobody discarded and the call never had to
- * wait for a CPU.
+ * would be one for each page, if nobody discarded meanwhile; who hammers does
+ * not, but others do so now and then, while the call waits for a CPU.
  */
-#define POPULATED_FEW	10000UL
-#define POPULATED_MANY	20UL
+#define POPULATED_FEW	100UL
+#define POPULATED_MANY	16UL
+#define POPULATED_BOUND(pages) (POPULATED_FEW + POPULATED_MANY * (pages))
 
 enum state {
 	OPEN,		/* no guard; loads succeed */
@@ -94,6 +95,8 @@ struct arena {
 	size_t pages, nslots;
 	char *home[2], *park;		/* each with room for all pages */
 	char *base;			/* one of home[] */
+	char *room[3];			/* what the three lie in */
+	size_t roomy;			/* bytes, of each */
 	uint64_t seq;			/* odd while base changes */
 	uint64_t readonly;		/* odd while not writable */
 	int geometry;			/* a lock: who changes mappings has it */
@@ -154,7 +157,7 @@ struct control {
 	int nworkers;
 	unsigned int without;		/* bits WITHOUT_ */
 	int nodes;
-	uint64_t most_populated, most_pages, most_accesses, most_ns, most_switches;
+	uint64_t most_share, most_accesses, most_ns, most_switches;
 	uint64_t wrong_calls;
 	size_t narenas;
 	struct arena arena[8];

@@ -42,10 +42,12 @@ bool uffd_open(void)
 
 static struct arena *the_arena(void)
 {
-	for (size_t n = 0; n < ctl->narenas; n++)
-		if (ctl->arena[n].flags & A_UFFD)
-			return &ctl->arena[n];
-	return NULL;
+	struct arena *a = ctl->arena;
+
+	/* There is one */
+	while (!(a->flags & A_UFFD))
+		a++;
+	return a;
 }
 
 static void wake(uint64_t start)

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,22 +53,15 @@ static bool is(const char *name)
 	return wrong && !strcmp(wrong, name);
 }
 
+/* A look at each page in turn, as a walk would have. */
 static bool populated(char *p, size_t length)
 {
-	unsigned char core[256];
+	unsigned char core = 0;
 
-	for (size_t at = 0; at < length; at += sizeof(core) * PAGE) {
-		size_t n = (length - at) / PAGE;
-
-		if (n > sizeof(core))
-			n = sizeof(core);
-		if (mincore(p + at, n * PAGE, core))
+	for (size_t at = 0; at < length && !(core & 1); at += PAGE)
+		if (mincore(p + at, PAGE, &core))
 			return false;
-		for (size_t i = 0; i < n; i++)
-			if (core[i] & 1)
-				return true;
-	}
-	return false;
+	return core & 1;
 }
 
 /* As madvise(); @advice is one of the two. */
@@ -118,11 +112,18 @@ int guard_advise(void *addr, size_t length, int advice)
 	if (is("beyond"))
 		madvise(p + length, PAGE, MADV_DONTNEED);
 	if (is("restarts")) {
-		do
-			madvise(p, length, MADV_DONTNEED);
-		while (populated(p, length) && !load_acq(&ctl->failed));
+		int patience = 0;
+
+		/* Gives them time: this is to be found on busy machines as well */
+		while (patience++ < 100 && !load_acq(&ctl->failed)) {
+			if (populated(p, length)) {
+				madvise(p, length, MADV_DONTNEED);
+				patience = 0;
+			}
+			sched_yield();
+		}
 	}
-	if (is("eintr") && !(calls % 64)) {
+	if (is("eintr") && !(calls % 8)) {
 		errno = EINTR;
 		return -1;
 	}

@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# What POISON does when something fails, as far as a kernel without fault
+# injection can tell: tests/failures/failures.c in the guest. soak-debug.t lets
+# allocations fail one by one. IMAGE is the kernel (x86_64-base).
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_image "${IMAGE:-x86_64-base}"
+cd "$top" || exit 1
+
+mkdir -p build/tests/failures || exit 1
+cc -O2 -static -Wall -Wextra -Werror -o build/tests/failures/failures.new \
+	tests/failures/failures.c >"$out" 2>&1 || {
+	sed 's/^/# /' "$out"
+	bail 'tests/failures does not compile'
+}
+mv build/tests/failures/failures.new build/tests/failures/failures || exit 1
+
+# shellcheck disable=SC2086 # words
+vm/run -q --image "${IMAGE:-x86_64-base}" --cpus 2 --mem 1G \
+	${FAILURES_APPEND:+--append "$FAILURES_APPEND"} --timeout "${FAILURES_TIMEOUT:-600}" -- \
+	tests/failures/guest build/tests/failures/failures \
+	${FAILURES:-memcg killed fatal fatal-populated signal limits overcommit}
+status=$?
+[ $status = 0 ] || echo "# vm/run: status $status"
+exit $status

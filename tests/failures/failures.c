@@ -1,0 +1,901 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What POISON does when something fails: no memory for page tables, a signal, a
+ * limit. Run as root in the guest; see tests/failures.t and tests/soak-debug.t.
+ *
+ * usage: failures memcg GROUP | killed GROUP | fatal GROUP | fatal-populated |
+ *                 signal | limits | overcommit | inject
+ *   memcg     in a control group (a directory) whose limit is reached while page
+ *             tables are allocated, and that has nobody to kill
+ *   killed    likewise, and the caller may be killed
+ *   fatal     a fatal signal during a POISON of 256 GiB
+ *   fatal-populated  SIGKILL during one of 384 MiB that are resident
+ *   signal    another signal, which is no reason to stop
+ *   limits    RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK and vm.max_map_count reached
+ *   overcommit  vm.overcommit_memory=2, all of it committed
+ *   inject    each allocation that a POISON makes fails, one after the other;
+ *             needs a kernel with failslab, fail_page_alloc and fail-nth
+ * Prints TAP without a plan. Exit status 0 if all holds, 1 if not, 2 for bad usage.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ADV_PAGEOUT	21
+#define ADV_POISON	102
+#define ADV_UNPOISON	103
+#define PAGE		4096UL
+#define MIB		(1UL << 20)
+#define GIB		(1UL << 30)
+#define HUGE		(2 * MIB)
+
+static int failed;
+
+static bool check(bool ok, const char *format, ...)
+{
+	va_list args;
+
+	printf("%s - ", ok ? "ok" : "not ok");
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+	failed |= !ok;
+	return ok;
+}
+
+static void cannot(const char *what)
+{
+	check(false, "%s: %s", what, strerror(errno));
+	exit(1);
+}
+
+/* --- helpers ------------------------------------------------------------------------ */
+
+static sigjmp_buf back;
+static volatile sig_atomic_t armed, poked;
+
+static void on_segv(int sig)
+{
+	if (!armed) {
+		signal(sig, SIG_DFL);
+		return;
+	}
+	siglongjmp(back, 1);
+}
+
+static void on_poke(int sig)
+{
+	(void)sig;
+	poked = 1;
+}
+
+/* -1 for a guard, else the first byte. */
+static int peek(const volatile unsigned char *p)
+{
+	int v;
+
+	if (sigsetjmp(back, 0)) {
+		armed = 0;
+		return -1;
+	}
+	armed = 1;
+	v = *p;
+	armed = 0;
+	return v;
+}
+
+static unsigned char *map(size_t length)
+{
+	unsigned char *p = mmap(NULL, length, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		cannot("mmap");
+	madvise(p, length, MADV_NOHUGEPAGE);
+	return p;
+}
+
+static bool put(const char *dir, const char *file, const char *format, ...)
+{
+	char name[512], text[64];
+	va_list args;
+	bool ok;
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/%s", dir, file);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fd = open(name, O_WRONLY);
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return ok;
+}
+
+/* A number after @name at the begin of a line of a file; ~0 if there is none. */
+static unsigned long number(const char *file, const char *name)
+{
+	unsigned long n = ~0UL;
+	char line[256];
+	FILE *f = fopen(file, "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, strlen(name)) &&
+		    sscanf(line + strlen(name), "%*[: \t]%lu", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static unsigned long number_only(const char *file)
+{
+	unsigned long n = ~0UL;
+	FILE *f = fopen(file, "r");
+
+	if (f) {
+		if (fscanf(f, "%lu", &n) != 1)
+			n = ~0UL;
+		fclose(f);
+	}
+	return n;
+}
+
+static unsigned long own(const char *name)
+{
+	return number("/proc/self/status", name);
+}
+
+static unsigned long of_group(const char *group, const char *name)
+{
+	char file[512];
+
+	snprintf(file, sizeof(file), "%s/memory.stat", group);
+	return number(file, name);
+}
+
+static unsigned int vmas(void)
+{
+	unsigned int n = 0;
+	FILE *f = fopen("/proc/self/maps", "r");
+	int c;
+
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Waits until @group is charged nothing of @name; false after half a minute. */
+static bool given_back(const char *group, const char *name)
+{
+	struct timespec tick = { 0, 20000000 };
+
+	for (int i = 0; i < 1500; i++) {
+		if (!of_group(group, name))
+			return true;
+		nanosleep(&tick, NULL);
+	}
+	return false;
+}
+
+static int wait_for(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* --- memory cgroup -------------------------------------------------------------------- */
+
+#define RANGE (32 * GIB)	/* 64 MiB of page tables */
+
+static void enter(const char *group)
+{
+	if (mkdir(group, 0755) && errno != EEXIST)
+		cannot(group);
+	if (!put(group, "memory.max", "max") || !put(group, "memory.swap.max", "0") ||
+	    !put(group, "cgroup.procs", "0"))
+		cannot("entering the control group");
+}
+
+static void in_memcg(const char *group)
+{
+	/* Contents at 1/16 of the range, which is reached, and near its end */
+	const size_t low = RANGE / 16, high = RANGE - 4 * PAGE;
+	unsigned long tables, first = 0, last = 0;
+	bool torn = false;
+	unsigned char *p;
+	int err;
+
+	enter(group);
+	/* Nobody in it can be killed: the allocation fails */
+	if (!put("/proc/self", "oom_score_adj", "-1000"))
+		cannot("oom_score_adj");
+	p = map(RANGE);
+	for (int i = 0; i < 4; i++) {
+		p[low + i * PAGE] = 1 + i;
+		p[high + i * PAGE] = 101 + i;
+	}
+	if (!put(group, "memory.max", "%lu", number("/proc/self/status", "VmRSS") * 1024 +
+		 24 * MIB))
+		cannot("memory.max");
+
+	err = madvise(p, RANGE, ADV_POISON) ? errno : 0;
+	tables = own("VmPTE");
+	if (!put(group, "memory.max", "max"))
+		cannot("memory.max");
+	check(err == ENOMEM, "POISON in a group at its limit: %s", strerror(err));
+	check(tables > 4096 && tables < 65536, "it got somewhere: %lu kB of page tables", tables);
+	/* But for those that were there before it entered */
+	check(of_group(group, "pagetables") / 1024 + 64 >= tables, "they are charged: %lu kB",
+	      of_group(group, "pagetables") / 1024);
+	check(peek(p + low) == -1 && peek(p + low + 3 * PAGE) == -1,
+	      "where it got there are guards, also in the place of contents");
+	check(peek(p + high) == 101 && peek(p + high + 3 * PAGE) == 104,
+	      "where it did not, contents are what they were");
+	/* Guards are what lies before some address, and no page beyond */
+	for (size_t at = 0; at < RANGE; at += 8 * MIB + PAGE) {
+		if (peek(p + at) == -1) {
+			torn |= last != 0;
+			first = at;
+		} else if (!last) {
+			last = at;
+		}
+	}
+	check(!torn && first && last, "poisoned up to about %lu MiB, and nothing beyond",
+	      first / MIB);
+
+	err = madvise(p, RANGE, ADV_POISON) ? errno : 0;
+	check(!err, "the same call again, without the limit: %s", strerror(err));
+	torn = false;
+	for (size_t at = 0; at < RANGE; at += 8 * MIB + PAGE)
+		torn |= peek(p + at) != -1;
+	check(!torn && peek(p + high) == -1 && peek(p + RANGE - PAGE) == -1,
+	      "now all of it is guards");
+	check(own("VmPTE") >= RANGE / HUGE * 4, "VmPTE says %lu kB", own("VmPTE"));
+	munmap(p, RANGE);
+	check(own("VmPTE") < 1024, "after munmap VmPTE says %lu kB", own("VmPTE"));
+}
+
+static void memcg(const char *group, bool may_die)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (!may_die) {
+			in_memcg(group);
+		} else {
+			unsigned char *p;
+
+			enter(group);
+			put("/proc/self", "oom_score_adj", "1000");
+			p = map(RANGE);
+			if (!put(group, "memory.max", "%lu", own("VmRSS") * 1024 + 24 * MIB))
+				cannot("memory.max");
+			printf("# POISON in a group at its limit: %d\n",
+			       madvise(p, RANGE, ADV_POISON));
+		}
+		fflush(stdout);
+		_exit(failed);
+	}
+	status = wait_for(pid);
+	if (may_die)
+		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+		      "who reaches the limit of its group by POISON, and may be killed, is: status %x",
+		      status);
+	else
+		failed |= status != 0;
+	check(given_back(group, "pagetables"), "page tables charged to the group after the end: %lu",
+	      of_group(group, "pagetables"));
+	check(given_back(group, "anon"), "memory charged to the group after the end: %lu",
+	      of_group(group, "anon"));
+	check(!rmdir(group), "the group can be removed");
+}
+
+/* --- signals -------------------------------------------------------------------------- */
+
+#define MANY (256 * GIB)	/* 512 MiB of page tables */
+
+static unsigned long of_child(pid_t pid, const char *name)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "/proc/%d/status", (int)pid);
+	return number(file, name);
+}
+
+static volatile int *shared(void)
+{
+	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		cannot("mmap");
+	return p;
+}
+
+/* One POISON of @length; what is not populated is page tables. */
+static void poison_slowly(size_t length, bool populated, volatile int *state, long alarm_us)
+{
+	const struct itimerval timer = { .it_value = { 0, alarm_us } };
+	unsigned char *p = map(length);
+
+	if (populated)
+		memset(p, 1, length);
+	state[1] = 1;
+	if (alarm_us)
+		setitimer(ITIMER_REAL, &timer, NULL);
+	madvise(p, length, ADV_POISON);
+	state[0] = 1;
+	_exit(0);
+}
+
+/*
+ * A signal that nobody handles, by a timer: by the time that the call has gone on
+ * for as long as the timer was set for, and no longer, it must be over. What it
+ * had allocated at most, the group tells.
+ */
+static void fatal(const char *group)
+{
+	volatile int *state = shared();
+	unsigned long peak = 0, begin = 0;
+	char file[512];
+	int status = 0;
+	long us;
+
+	snprintf(file, sizeof(file), "%s/memory.peak", group);
+	/* It may go off too early on a busy machine */
+	for (us = 5000; us < 900000; us *= 2) {
+		pid_t pid;
+
+		enter(group);
+		put("/sys/fs/cgroup", "cgroup.procs", "%d", (int)getpid());
+		begin = number_only(file);
+		state[0] = state[1] = 0;
+		pid = fork();
+		if (!pid) {
+			enter(group);
+			poison_slowly(MANY, false, state, us);
+		}
+		status = wait_for(pid);
+		peak = number_only(file) - begin;
+		if (peak > 8 * MIB)
+			break;
+		given_back(group, "pagetables");
+		rmdir(group);
+	}
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM && !state[0],
+	      "a fatal signal within a POISON of %zu GiB ends it: status %x", MANY / GIB, status);
+	check(peak > 8 * MIB && peak < MANY / HUGE * PAGE / 2,
+	      "after %ld ms it has allocated %lu MiB, of %lu MiB of page tables in all", us / 1000,
+	      peak / MIB, MANY / HUGE * PAGE / MIB);
+	check(given_back(group, "pagetables"), "page tables charged to the group after the end: %lu",
+	      of_group(group, "pagetables"));
+	rmdir(group);
+}
+
+/* SIGKILL by another, when part of what is resident is gone. */
+static void fatal_populated(void)
+{
+	const size_t length = 384 * MIB;
+	volatile int *state = shared();
+	unsigned long at;
+	int status = 0;
+	pid_t pid;
+
+	for (int i = 0; i < 10; i++) {
+		state[0] = state[1] = 0;
+		pid = fork();
+		if (!pid)
+			poison_slowly(length, true, state, 0);
+		while (!state[1])
+			sched_yield();
+		do
+			at = of_child(pid, "RssAnon");
+		while (at != ~0UL && at > length / 1024 - 8192 && !state[0]);
+		kill(pid, SIGKILL);
+		status = wait_for(pid);
+		/* Too late: once more */
+		if (!state[0])
+			break;
+	}
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[0],
+	      "SIGKILL within a POISON of %zu MiB that are resident ends it: status %x",
+	      length / MIB, status);
+}
+
+/* The handler runs once the call has done its work. */
+static void nonfatal(void)
+{
+	const size_t length = 32 * GIB;
+	struct sigaction sa = { .sa_handler = on_poke };
+	volatile int *result = shared();
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		unsigned char *p = map(length);
+		int err;
+
+		sigaction(SIGUSR1, &sa, NULL);	/* without SA_RESTART */
+		result[1] = 1;
+		err = madvise(p, length, ADV_POISON) ? errno : 0;
+		result[0] = 1;
+		result[2] = err;
+		result[3] = peek(p) == -1 && peek(p + length / 2) == -1 &&
+			    peek(p + length - PAGE) == -1;
+		result[4] = poked;
+		_exit(0);
+	}
+	while (!result[1])
+		sched_yield();
+	while (of_child(pid, "VmPTE") < 4096 && !result[0])
+		;
+	check(!result[0], "the signal comes during the call");
+	kill(pid, SIGUSR1);
+	status = wait_for(pid);
+	check(!status && !result[2] && result[3],
+	      "a POISON of %zu GiB goes on through a signal to its end: status %x, %s",
+	      length / GIB, status, strerror(result[2]));
+	check(result[4], "and the handler has run");
+}
+
+/* --- limits -------------------------------------------------------------------------------- */
+
+static void limit(int which, unsigned long bytes)
+{
+	struct rlimit r = { bytes, bytes };
+
+	if (setrlimit(which, &r))
+		cannot("setrlimit");
+}
+
+static void in_limits(void)
+{
+	const size_t length = 256 * MIB;
+	unsigned char *p = map(length), *full;
+	unsigned long size, data;
+	unsigned int before, n;
+	int err = 0, unerr = 0;
+
+	for (size_t at = 0; at < length; at += 64 * PAGE)
+		p[at] = 7;
+	/* What they may have is what there is */
+	size = own("VmSize");
+	data = own("VmData");
+	limit(RLIMIT_AS, size * 1024);
+	limit(RLIMIT_DATA, data * 1024);
+	full = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(full == MAP_FAILED && errno == ENOMEM, "RLIMIT_AS: no page more can be mapped");
+	err = madvise(p, length, ADV_POISON) ? errno : 0;
+	check(!err && peek(p) == -1 && peek(p + length - PAGE) == -1,
+	      "RLIMIT_AS and RLIMIT_DATA reached: POISON of %zu MiB: %s", length / MIB,
+	      strerror(err));
+	check(own("VmSize") == size && own("VmData") == data, "VmSize and VmData are the same");
+	err = madvise(p, length, ADV_UNPOISON) ? errno : 0;
+	check(!err && peek(p) == 0, "UNPOISON: %s", strerror(err));
+	limit(RLIMIT_STACK, 65536);
+	limit(RLIMIT_MEMLOCK, 0);
+
+	/* Then as many mappings as there may be */
+	n = 0;
+	before = vmas();
+	for (size_t at = 0; at < length; at += 2 * PAGE, n++)
+		if (mprotect(p + at, PAGE, PROT_NONE))
+			break;
+	check(n && n < length / PAGE / 2, "vm.max_map_count: mprotect number %u fails", n + 1);
+	/* Every other page of what is left, from the end */
+	before = vmas();
+	for (size_t i = 0; i < 1000; i++) {
+		err |= madvise(p + length - (2 * i + 1) * PAGE, PAGE, ADV_POISON) ? errno : 0;
+		unerr |= peek(p + length - (2 * i + 1) * PAGE) != -1 ||
+			 peek(p + length - (2 * i + 2) * PAGE) == -1;
+	}
+	check(!err && !unerr && vmas() == before,
+	      "1000 guards at every other page of that: %s, %u mappings before, %u after",
+	      strerror(err), before, vmas());
+}
+
+static void limits(void)
+{
+	pid_t pid;
+
+	if (!put("/proc/sys/vm", "max_map_count", "4096"))
+		cannot("max_map_count");
+	pid = fork();
+	if (!pid) {
+		in_limits();
+		_exit(failed);
+	}
+	failed |= wait_for(pid) != 0;
+}
+
+static void overcommit(void)
+{
+	const size_t length = 64 * MIB;
+	unsigned char *p, *rest;
+	unsigned long before, poisoned, after, limit;
+	size_t step = 16 * MIB;
+	int err, none, again, full;
+
+	/* Not half of what there is: or the tables would have no room */
+	if (!put("/proc/sys/vm", "overcommit_ratio", "40") ||
+	    !put("/proc/sys/vm", "overcommit_memory", "2"))
+		cannot("overcommit_memory");
+	p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		cannot("mmap");
+	madvise(p, length, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < length / 2; at += PAGE)
+		p[at] = 9;
+	/* All that can be committed, down to the last pages */
+	while (step >= PAGE) {
+		rest = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (rest == MAP_FAILED)
+			step /= 2;
+	}
+	rest = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	full = rest == MAP_FAILED && errno == ENOMEM;
+	limit = number("/proc/meminfo", "CommitLimit");
+	before = number("/proc/meminfo", "Committed_AS");
+	err = madvise(p, length, ADV_POISON) ? errno : 0;
+	poisoned = number("/proc/meminfo", "Committed_AS");
+	rest = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	none = rest == MAP_FAILED && errno == ENOMEM;
+	again = madvise(p, length, ADV_UNPOISON) ? errno : 0;
+	for (size_t at = 0; at < length / 2; at += PAGE)
+		p[at] = 9;
+	after = number("/proc/meminfo", "Committed_AS");
+	put("/proc/sys/vm", "overcommit_memory", "0");
+	printf("# CommitLimit %lu kB; Committed_AS %lu kB, %lu kB poisoned, %lu kB unpoisoned\n",
+	       limit, before, poisoned, after);
+	check(full, "nothing more can be committed");
+	check(!err, "overcommit_memory=2 and nothing left: POISON: %s", strerror(err));
+	/* Counted in batches, for each CPU */
+	check(labs((long)(poisoned - before)) < 4096 && none,
+	      "it commits nothing, and gives nothing back");
+	check(!again && labs((long)(after - before)) < 4096,
+	      "UNPOISON: %s; the memory is there again", strerror(again));
+}
+
+/* --- one allocation after the other ----------------------------------------------------- */
+
+#define LOOKS	4096
+
+struct scene {
+	unsigned char *range;		/* what is poisoned */
+	size_t length;
+	unsigned char *room;		/* what is unmapped afterwards */
+	size_t roomy;
+	size_t hole, holes;		/* bytes in the range that are not mapped */
+	pid_t child;			/* shares the pages, or 0 */
+	bool vector;
+};
+
+static unsigned char content(size_t page)
+{
+	return 1 + page % 250;
+}
+
+static void plain(struct scene *s, size_t length, size_t align)
+{
+	s->roomy = length + align;
+	s->room = mmap(NULL, s->roomy, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->room == MAP_FAILED)
+		cannot("mmap");
+	s->range = (unsigned char *)(((uintptr_t)s->room + align - 1) & -align);
+	s->length = length;
+	madvise(s->room, s->roomy, MADV_NOHUGEPAGE);
+}
+
+static void fill(struct scene *s)
+{
+	for (size_t at = 0; at < s->length; at += PAGE)
+		if (at < s->hole || at >= s->hole + s->holes)
+			s->range[at] = content(at / PAGE);
+}
+
+static void one_page(struct scene *s)
+{
+	/* In 512 GiB of its own: a table of each level */
+	plain(s, PAGE, 512 * GIB);
+}
+
+static void empty_tables(struct scene *s)
+{
+	/* Across the boundary of two 1 GiB entries */
+	plain(s, 4 * GIB, GIB);
+	s->range += GIB - 3 * MIB;
+	s->length = 6 * MIB;
+}
+
+static void small_pages(struct scene *s)
+{
+	plain(s, 700 * PAGE, HUGE);
+	fill(s);
+}
+
+static void many_pages(struct scene *s)
+{
+	/* More than one batch of a gather */
+	plain(s, 12000 * PAGE, HUGE);
+	fill(s);
+}
+
+static void huge(struct scene *s)
+{
+	plain(s, 3 * HUGE, HUGE);
+	madvise(s->room, s->roomy, MADV_HUGEPAGE);
+	fill(s);
+}
+
+static void huge_part(struct scene *s)
+{
+	huge(s);
+	s->range += 100 * PAGE;
+	s->length = 2 * HUGE;
+	fill(s);
+}
+
+static void huge_zero(struct scene *s)
+{
+	plain(s, 2 * HUGE, HUGE);
+	madvise(s->room, s->roomy, MADV_HUGEPAGE);
+	for (size_t at = 0; at < s->length; at += HUGE)
+		if (peek(s->range + at))
+			cannot("reading");
+	s->range += 7 * PAGE;
+	s->length = HUGE;
+}
+
+static void swapped(struct scene *s)
+{
+	small_pages(s);
+	madvise(s->range, s->length, ADV_PAGEOUT);
+}
+
+static void forked(struct scene *s)
+{
+	huge_part(s);
+	s->child = fork();
+	if (!s->child) {
+		pause();
+		_exit(0);
+	}
+}
+
+static void with_hole(struct scene *s)
+{
+	plain(s, 8 * MIB, HUGE);
+	s->hole = 3 * MIB;
+	s->holes = MIB;
+	fill(s);
+	munmap(s->range + s->hole, s->holes);
+	mprotect(s->range + 6 * MIB, MIB, PROT_READ);
+}
+
+static void vector(struct scene *s)
+{
+	small_pages(s);
+	s->vector = true;
+}
+
+static void merged(struct scene *s)
+{
+	plain(s, 300 * PAGE, HUGE);
+	fill(s);
+	madvise(s->range, s->length, MADV_MERGEABLE);
+}
+
+static const struct {
+	const char *name;
+	void (*make)(struct scene *s);
+	bool empty;
+} scenes[] = {
+	{ "one page in 512 GiB of its own", one_page, true },
+	{ "6 MiB, empty, across 1 GiB", empty_tables, true },
+	{ "700 pages with contents", small_pages, false },
+	{ "12000 pages with contents", many_pages, false },
+	{ "3 huge pages", huge, false },
+	{ "a whole huge page and parts of two", huge_part, false },
+	{ "parts of huge zero pages", huge_zero, true },
+	{ "pages that are swapped out", swapped, false },
+	{ "huge pages that a child shares", forked, false },
+	{ "several mappings with a hole", with_hole, false },
+	{ "process_madvise of 20 ranges", vector, false },
+	{ "mergeable pages", merged, false },
+};
+
+static int poison(const struct scene *s)
+{
+	static int self = -1;
+	struct iovec iov[20];
+	size_t each = s->length / PAGE / 20 * PAGE;
+
+	if (!s->vector)
+		return madvise(s->range, s->length, ADV_POISON) ? errno : 0;
+	if (self < 0)
+		self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	for (size_t i = 0; i < 20; i++) {
+		iov[i].iov_base = s->range + i * each;
+		iov[i].iov_len = i < 19 ? each : s->length - 19 * each;
+	}
+	ssize_t done = syscall(SYS_process_madvise, self, iov, 20UL, ADV_POISON, 0UL);
+
+	/* Part of it done is success so far; the rest has to be asked for again */
+	return done < 0 ? errno : (size_t)done < s->length ? ENOMEM : 0;
+}
+
+/* Each page is a guard or what it was. How many guards; ~0 if one is neither. */
+static size_t guards(const struct scene *s, bool empty)
+{
+	size_t n = 0, step = PAGE;
+
+	if (empty && s->length > LOOKS * PAGE)
+		step = s->length / LOOKS / PAGE * PAGE;
+	for (size_t at = 0; at < s->length; at += step) {
+		int v;
+
+		if (at >= s->hole && at < s->hole + s->holes)
+			continue;
+		v = peek(s->range + at);
+		if (v == -1) {
+			n++;
+		} else if (v != (empty ? 0 : content(at / PAGE))) {
+			printf("# page %zu has %d\n", at / PAGE, v);
+			return ~0UL;
+		}
+	}
+	return n;
+}
+
+static void inject_one(size_t which)
+{
+	unsigned int refused = 0, lived = 0, tolerated = 0, nth;
+	unsigned long tables = own("VmPTE"), pages = own("RssAnon") + own("VmSwap");
+	char file[64];
+	int fd;
+
+	snprintf(file, sizeof(file), "/proc/self/task/%d/fail-nth", (int)syscall(SYS_gettid));
+	fd = open(file, O_RDWR);
+	if (fd < 0)
+		cannot("fail-nth");
+
+	for (nth = 1;; nth++) {
+		struct scene s = { 0 };
+		int err, again, left;
+		char text[16] = "";
+		size_t n, all;
+
+		scenes[which].make(&s);
+		snprintf(text, sizeof(text), "%u", nth);
+		if (write(fd, text, strlen(text)) < 0)
+			cannot("fail-nth");
+		err = poison(&s);
+		memset(text, 0, sizeof(text));
+		left = pread(fd, text, sizeof(text) - 1, 0) > 0 ? atoi(text) : 0;
+		if (write(fd, "0", 1) != 1)
+			cannot("fail-nth");
+
+		n = guards(&s, scenes[which].empty);
+		if (n == ~0UL)
+			check(false, "%s, allocation %u fails (%s): a page is neither a guard nor what it was",
+			      scenes[which].name, nth, strerror(err));
+		if (left && err && !s.hole)
+			check(false, "%s: %s, and nothing had failed", scenes[which].name,
+			      strerror(err));
+		if (!left) {
+			if (err && err != ENOMEM)
+				check(false, "%s, allocation %u fails: %s", scenes[which].name, nth,
+				      strerror(err));
+			if (err)
+				refused++;
+			else
+				tolerated++;
+		}
+		again = poison(&s);
+		/* A hole is ENOMEM too, once everything else is done */
+		if (again && !(s.hole && again == ENOMEM))
+			check(false, "%s, after allocation %u had failed: the same call again: %s",
+			      scenes[which].name, nth, strerror(again));
+		all = guards(&s, scenes[which].empty);
+		for (size_t at = 0; at < s.length; at += PAGE) {
+			if (at >= s.hole && at < s.hole + s.holes)
+				continue;
+			if (s.length > 8 * MIB && at % (7 * PAGE))
+				continue;
+			if (peek(s.range + at) != -1) {
+				check(false, "%s, after allocation %u had failed: page %zu is no guard after the same call again (%zu of them were, now %zu)",
+				      scenes[which].name, nth, at / PAGE, n, all);
+				break;
+			}
+		}
+		if (s.child) {
+			kill(s.child, SIGKILL);
+			wait_for(s.child);
+		}
+		munmap(s.room, s.roomy);
+		lived++;
+		if (left || failed)
+			break;
+	}
+	close(fd);
+	check(nth > 1 || !refused, "%s: %u allocations failed in turn, %u of them without harm",
+	      scenes[which].name, refused + tolerated, tolerated);
+	check(own("VmPTE") <= tables + 16, "%s: page tables %lu kB before, %lu kB after",
+	      scenes[which].name, tables, own("VmPTE"));
+	check(own("RssAnon") + own("VmSwap") <= pages + 1024, "%s: memory %lu kB before, %lu kB after",
+	      scenes[which].name, pages, own("RssAnon") + own("VmSwap"));
+}
+
+static void inject(void)
+{
+	static const char *const faults[] = { "/sys/kernel/debug/failslab",
+					      "/sys/kernel/debug/fail_page_alloc" };
+
+	for (int i = 0; i < 2; i++) {
+		/* By default only allocations that cannot wait fail */
+		if (!put(faults[i], "ignore-gfp-wait", "N") || !put(faults[i], "verbose", "0"))
+			cannot(faults[i]);
+	}
+	if (!put(faults[1], "min-order", "0") || !put(faults[1], "ignore-gfp-highmem", "N"))
+		cannot(faults[1]);
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
+		inject_one(i);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "", *group = argc > 2 ? argv[2] : NULL;
+	struct sigaction sa = { .sa_handler = on_segv, .sa_flags = SA_NODEFER };
+
+	sigaction(SIGSEGV, &sa, NULL);
+	if (!strcmp(what, "memcg") && group)
+		memcg(group, false);
+	else if (!strcmp(what, "killed") && group)
+		memcg(group, true);
+	else if (!strcmp(what, "fatal") && group)
+		fatal(group);
+	else if (!strcmp(what, "fatal-populated"))
+		fatal_populated();
+	else if (!strcmp(what, "signal"))
+		nonfatal();
+	else if (!strcmp(what, "limits"))
+		limits();
+	else if (!strcmp(what, "overcommit"))
+		overcommit();
+	else if (!strcmp(what, "inject"))
+		inject();
+	else {
+		fprintf(stderr, "usage: failures memcg GROUP | killed GROUP | fatal GROUP | fatal-populated | signal | limits | overcommit | inject\n");
+		return 2;
+	}
+	return failed;
+}

@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# include/guard_pages.h: it compiles as C and C++, strictly, with gcc and clang,
+# for 64 and 32 bits; and tests/helper.c holds where guards are (x86_64-base),
+# where there are none (x86_64-base-unpatched), and on the kernel of this machine.
+set -u
+
+# In the guest: each program, whatever becomes of one. The name first.
+if [ "${1:-}" = guest ]; then
+	expected=$2
+	shift 2
+	for program; do
+		echo "program ${program##*/}"
+		"$program" "$expected"
+		echo "status $?"
+	done
+	exit 0
+fi
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_tools gcc g++ clang clang++ perl
+need_image x86_64-base x86_64-base-unpatched
+[ -e "$build/headers/x86_64/include/asm/errno.h" ] || bail "there are no build/headers: run 'make headers'"
+bin=$build/tests/helper
+rm -rf "$bin"
+mkdir -p "$bin" || bail 'cannot write to build/tests'
+cd "$top" || exit 1
+
+# Headers of the kernel for 32 bits come with gcc-multilib, which would take the
+# cross compilers away; ours are the same for both.
+asm="-isystem $build/headers/x86_64/include"
+
+# build_one NAME COMPILER...: two objects of tests/helper.c, as one program.
+# shellcheck disable=SC2317 # works calls it
+build_one() {
+	name=$1
+	shift
+	# clang++ and g++ would want the C++ library, which nothing here uses.
+	link=${1%++}
+	[ "$link" != g ] || link=gcc
+	m32=
+	case " $* " in *' -m32 '*) m32='-m32' ;; esac
+	# shellcheck disable=SC2086 # words
+	"$@" ${m32:+$asm} -O2 -Wall -Wextra -Werror -pthread -DSECOND -c -o "$tmp/second.o" tests/helper.c &&
+		"$@" ${m32:+$asm} -O2 -Wall -Wextra -Werror -pthread -c -o "$tmp/main.o" tests/helper.c &&
+		"$link" $m32 -static -pthread -o "$bin/$name" "$tmp/main.o" "$tmp/second.o"
+}
+
+while read -r name command; do
+	# shellcheck disable=SC2086 # words
+	works "compiles, and links: $command" build_one "$name" $command
+done <<'END'
+gcc gcc -std=gnu11
+gcc-c99 gcc -std=c99 -pedantic-errors
+gcc-c2x gcc -std=gnu2x
+clang clang -std=gnu11
+clang-c99 clang -std=c99 -pedantic-errors
+g++-11 g++ -x c++ -std=c++11
+g++-20 g++ -x c++ -std=c++20
+clang++-11 clang++ -x c++ -std=c++11
+clang++-20 clang++ -x c++ -std=c++20
+gcc-32 gcc -m32
+clang-32 clang -m32
+g++-32 g++ -m32 -x c++
+END
+
+# Alone, and with what it needs said if that is missing.
+for std in c99 gnu11; do
+	printf '#define _DEFAULT_SOURCE\n#include "guard_pages.h"\n#include "guard_pages.h"\nint x;\n' >"$tmp/alone.c"
+	works "alone, twice, -std=$std" \
+		gcc -std=$std -Wall -Wextra -Wconversion -Werror -Iinclude -c -o "$tmp/alone.o" "$tmp/alone.c"
+done
+printf '#include "guard_pages.h"\nint x;\n' >"$tmp/strict.c"
+! gcc -std=c99 -Iinclude -c -o "$tmp/strict.o" "$tmp/strict.c" 2>"$out" &&
+	grep -q '#error "guard_pages.h: define _DEFAULT_SOURCE' "$out"
+verdict $? '-std=c99 without _DEFAULT_SOURCE: says what to define'
+
+# results WHAT STATUS FILE: the tests of each program in it, as ours.
+results() {
+	perl -ne '
+		BEGIN { ($what, $n) = splice @ARGV, 0, 2; }
+		sub ended {
+			return unless defined $program;
+			my $well = defined $status && $status <= 1 && defined $plan && $plan == $seen;
+			printf "%sok %d - %s, %s: ran all its tests\n", $well ? "" : "not ", ++$n, $what, $program;
+			undef $program;
+		}
+		if (/^program (.*)/) { ended(); ($program, $plan, $seen, $status) = ($1, undef, 0, undef); $programs++ }
+		elsif (/^status (\d+)/) { $status = $1; ended() }
+		elsif (/^1\.\.(\d+)/) { $plan = $1 }
+		elsif (/^(not )?ok \d+ - (.*)/) { $seen++; printf "%sok %d - %s, %s: %s\n", $1 // "", ++$n, $what, $program, $2 }
+		else { print /^#/ ? $_ : "# $_" }
+		END { ended(); printf "not ok %d - %s: programs were run\n", ++$n, $what unless $programs }
+	' "$1" "$count" "$3" >"$tmp/results"
+	cat "$tmp/results"
+	bad=$(grep -c '^not ok' "$tmp/results")
+	count=$((count + $(grep -cE '^(not )?ok' "$tmp/results")))
+	failed=$((failed + bad))
+	echo "status $2; 240 and above: see vm/run --help" >"$out"
+	[ "$2" = 0 ]
+	verdict $? "$1: ended by itself, and the kernel had nothing to say"
+}
+
+run_in() { # IMAGE EXPECTED
+	vm/run -q --image "$1" --timeout 1200 -- tests/helper.t guest "$2" \
+		"$bin/gcc" "$bin/clang++-20" "$bin/gcc-32" >"$tmp/said" 2>"$tmp/err" </dev/null
+	status=$?
+	sed 's/^/# /' "$tmp/err"
+	results "$1" $status "$tmp/said"
+}
+run_in x86_64-base poison
+run_in x86_64-base-unpatched fallback
+
+here=$("$bin/gcc" which)
+echo "# this machine's kernel, $(uname -r): $here"
+sh tests/helper.t guest "$here" "$bin/gcc" "$bin/g++-11" >"$tmp/said" 2>&1
+results 'this machine' $? "$tmp/said"
+
+done_testing

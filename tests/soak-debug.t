@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# In the debug kernel (KASAN, PROVE_LOCKING, DEBUG_VM, PAGE_TABLE_CHECK, kmemleak):
+# each allocation that a POISON makes fails, one after the other; then the other
+# failures, the selftest, the model checker and the storm. Nothing may make the
+# kernel complain, and kmemleak must find nothing. DEBUG_ONLY names parts (inject
+# failures kselftest model storm), STORM_SECONDS (300) is for the storm, MODEL
+# (arguments) for the model checker.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+debug=x86_64-debug
+[ -s "$build/images/$debug/kernel" ] ||
+	bail "there is no image $debug: run 'make kernel CONFIG=debug'"
+cd "$top" || exit 1
+parts=${DEBUG_ONLY:-inject failures kselftest model storm}
+
+wanted() {
+	case " $parts " in *" $1 "*) ;; *) return 1 ;; esac
+}
+
+# guest NAME SECONDS COMMAND...: its TAP, numbered on from ours; its status and
+# the kernel's silence are one more. kmemleak has the last word.
+guest() {
+	name=$1 limit=$2
+	shift 2
+	echo "# --- $name"
+	{
+		vm/run -q --image $debug --cpus 2 --numa "${NUMA:-1}" --mem "${MEM:-2G}" --swap 512M \
+			--append 'panic_on_warn=1 kmemleak=on hung_task_panic=1' --timeout "$limit" -- \
+			tests/failures/debug "$@" </dev/null
+		echo $? >"$tmp/status"
+	} 2>&1 | tee "$build/tests/debug-$name.log" | perl -ne '
+		BEGIN { $| = 1; $n = shift }
+		if (/^\s*1\.\.\d+/) { next }
+		if (/^(not ok|ok)\b *\d* *-? *(.*)/) { $n++; print "$1 $n - '"$name"': $2\n"; next }
+		s/^(?!#)/# /; print;' "$count" >"$tmp/tap"
+	cat "$tmp/tap"
+	new=$(grep -c '^ok ' "$tmp/tap") bad=$(grep -c '^not ok ' "$tmp/tap")
+	count=$((count + new + bad)) failed=$((failed + bad))
+	cp "$tmp/tap" "$out"
+	[ "$(cat "$tmp/status")" = 0 ] && [ "$new" -gt 0 ]
+	verdict $? "$name: all of it passed, the kernel had nothing to say, kmemleak nothing to report"
+}
+
+mkdir -p build/tests/failures build/tests/storm || exit 1
+works 'tests/failures compiles' cc -O2 -static -Wall -Wextra -Werror \
+	-o build/tests/failures/failures.debug tests/failures/failures.c
+works 'tests/storm compiles' cc -O2 -static -pthread -Wall -Wextra -Werror \
+	-o build/tests/storm/storm.debug tests/storm/*.c
+[ "$failed" = 0 ] || done_testing
+
+! wanted inject || guest inject 3600 \
+	tests/failures/guest build/tests/failures/failures.debug inject
+! wanted failures || guest failures 3600 tests/failures/guest build/tests/failures/failures.debug \
+	memcg killed fatal fatal-populated signal limits overcommit
+if wanted kselftest; then
+	if [ -x build/tests/kselftest/guard-pages ]; then
+		guest kselftest 7200 build/tests/kselftest/guard-pages
+	else
+		echo 'run tests/kselftest.t first' >"$out"
+		not_ok 'kselftest: there is no build/tests/kselftest/guard-pages'
+	fi
+fi
+if wanted model; then
+	if [ -x build/tests/model/model ]; then
+		# shellcheck disable=SC2086 # words
+		guest model 7200 build/tests/model/model ${MODEL:-}
+	else
+		echo 'run tests/model.t first' >"$out"
+		not_ok 'model: there is no build/tests/model/model'
+	fi
+fi
+! wanted storm || NUMA=2 guest storm $((${STORM_SECONDS:-300} * 3 + 1800)) \
+	tests/storm/guest build/tests/storm/storm.debug "${STORM_SECONDS:-300}" only 21
+done_testing

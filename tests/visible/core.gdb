@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0
+# What gdb knows of the SIGSEGV that a core dump is of, and of the memory around
+# $page, the page that was hit ($size bytes); for tests/visible/guest.
+printf "si_signo %d\n", $_siginfo.si_signo
+printf "si_code %d\n", $_siginfo.si_code
+printf "si_addr %lx\n", $_siginfo._sifields._sigfault.si_addr
+printf "pc %lx\n", $pc
+info symbol $pc
+printf "page before %d\n", *($page - 1)
+printf "page after %d\n", *($page + $size)
+segv
+# Last: what is not in the core is an error, and ends it.
+printf "page itself %d\n", *$page
