@@ -79,6 +79,7 @@ struct gf_options {
 	u32 align;
 	u32 batch;
 	u32 open;
+	u32 populate;
 	u32 fresh;
 	u32 method;
 	u32 arenas;
@@ -111,7 +112,7 @@ void gf_options_help(void);
 /* os.c: system calls; these return -errno and leave errno alone */
 
 long gf_syscall(long nr, long a, long b, long c, long d, long e, long f);
-#define gf_sys(nr, ...)		gf_sys_(nr, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define gf_sys(...)		gf_sys_(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define gf_sys_(nr, a, b, c, d, e, f, ...) \
 	gf_syscall(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
@@ -149,7 +150,7 @@ struct gf_area {
 	const char *what;
 };
 
-extern struct gf_area gf_heap, gf_meta, gf_units, gf_depot, gf_stacks;
+extern struct gf_area gf_heap, gf_meta, gf_units, gf_depot, gf_threads, gf_alts;
 extern struct gf_lock gf_grow_lock;
 
 /* Finds a place for all the areas; false if the address space has none. */
@@ -175,13 +176,16 @@ struct gf_range {
 	size_t len;
 };
 
-enum { METHOD_IS_GUARD, METHOD_IS_MPROTECT, METHOD_IS_NOTHING };
+enum { METHOD_IS_GUARD, METHOD_IS_MPROTECT };
 extern u32 gf_method;
 extern bool gf_locked;		/* the program has locked its memory */
 extern u64 gf_unguarded;
+extern u32 gf_full;		/* PROT_NONE's end is reached */
 void gf_probe(void);
 bool gf_poison(uintptr_t addr, size_t len);
 bool gf_unpoison(uintptr_t addr, size_t len);
+/* A page that is about to be used: spares it the fault. */
+void gf_populate(uintptr_t addr, size_t len);
 /* Many at a time; the number that was done, counted from the first. */
 size_t gf_poison_many(const struct gf_range *r, size_t n);
 size_t gf_unpoison_many(const struct gf_range *r, size_t n);
@@ -200,7 +204,7 @@ struct gf_counts {
 
 extern struct gf_counts gf_calls;
 
-/* Printing, by write(2) alone. %s %c %d %u %x %p %%, l, width, 0 and - */
+/* Printing, by write(2) alone. %s %c %d %u %x %%, l, width, 0 and - */
 struct gf_out {
 	int fd;
 	u32 len;
@@ -267,7 +271,10 @@ struct gf_thread {		/* what a report says of it; never freed */
 	u32 tid;
 	u32 creator;
 	u32 create_stack;
-	char name[20];
+	char name[19];
+	bool ended;
+	void *(*start)(void *);	/* until it runs */
+	void *arg;
 };
 
 struct gf_tls {
@@ -285,6 +292,8 @@ struct gf_tls {
 
 extern __thread struct gf_tls gf_tls __attribute__((tls_model("initial-exec")));
 void gf_thread_init(void);
+/* The thread runs: it is number @no. */
+void gf_thread_begin(u32 no);
 void gf_thread_start(void);
 const struct gf_thread *gf_thread_get(u32 no);
 u32 gf_thread_new(u32 creator, u32 create_stack);
@@ -386,6 +395,7 @@ struct gf_report {
 	uintptr_t addr;
 	struct gf_regs regs;
 	bool exact;		/* regs.pc is an instruction */
+	bool freed_by_this;	/* the object is being freed right now */
 	u32 thread;
 	const char *by;		/* the function that did it, "free", "read", ... */
 	struct gf_rec *rec;	/* the object it is about, or NULL */
@@ -418,14 +428,18 @@ struct gf_frame {
 struct gf_symbols;
 /* Names for the addresses; what @exact[i] is not, is a return address. */
 struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n);
-/* The @k-th frame (inlined ones first) of @pc; false if there is none. */
-bool gf_symbol(struct gf_symbols *s, uintptr_t pc, u32 k, struct gf_frame *f);
+/* The @k-th frame (inlined ones first) of pc[@i]; false if there is none. */
+bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f);
 void gf_symbols_end(struct gf_symbols *s);
 void gf_self_path(char *buf, size_t size);
 
 /* fault.c */
 
 void gf_fault_init(void);
+/* What the program set for SIGSEGV; the handler here stays. */
+struct sigaction;
+void gf_user_action(const struct sigaction *set, struct sigaction *old);
+bool gf_fault_installed(void);
 void gf_altstack_start(struct gf_tls *t);
 void gf_altstack_end(struct gf_tls *t);
 /* x86: what an instruction does to memory; 0 if not known */
@@ -434,7 +448,11 @@ u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access);
 /* malloc.c */
 
 extern u32 gf_ready;
+extern bool gf_constructed;	/* libc is set up */
 bool gf_init(void);
+/* Sampling: should this one come from the next allocator? */
+bool gf_pass_on(void);
+void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p);
 void gf_bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_regs regs);
 void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller);
 void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by,
@@ -451,6 +469,8 @@ struct gf_next {
 };
 
 extern struct gf_next gf_next;
+/* Of a static program, if it was linked for that: see next-musl.c */
+extern const struct gf_next gf_static_next __attribute__((weak));
 void gf_next_find(void);
 
 #endif

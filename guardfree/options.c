@@ -52,6 +52,8 @@ static const struct option options[] = {
 	  "frees until they are poisoned, all in one call; with 1 a freed object bites at once"),
 	O(open, U32, 1, 64, NULL,
 	  "slots that are made ready at a time; those not yet in use do not bite"),
+	O(populate, U32, 0, 1, NULL,
+	  "fill objects of up to a page in when they are made ready, rather than by a fault"),
 	O(fresh, CHOICE, 0, 1, "all|trailing",
 	  "what of a new chunk is poisoned: all until it is used, or only a guard after each slot"),
 	O(fill, S32, 0, 255, NULL, "a byte that new objects are filled with; -1 leaves them zero"),
@@ -129,7 +131,7 @@ static bool choice(const char *choices, const char *value, u32 *which)
 	while (true) {
 		const char *v = value;
 
-		while (*v && *choices == *v)
+		while (*v && *v != '|' && *choices == *v)
 			choices++, v++;
 		if (!*v && (!*choices || *choices == '|')) {
 			*which = i;

@@ -6,7 +6,6 @@
 #include "gf.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <stdarg.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -14,12 +13,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define FUTEX_WAIT_PRIVATE 128
+#define FUTEX_WAKE_PRIVATE 129
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 /* MADV_GUARD_POISON and _UNPOISON; GUARD_INSTALL and _REMOVE in mainline */
 #define ADVICE_POISON	102
 #define ADVICE_UNPOISON	103
+#define ADVICE_POPULATE_WRITE 23
 
 struct gf_counts gf_calls;
 
@@ -265,10 +267,6 @@ void gf_vprintf(struct gf_out *o, const char *fmt, va_list ap)
 			gf_number(o, is_long ? va_arg(ap, unsigned long) : va_arg(ap, unsigned int),
 				  16, false, width, zero, left);
 			break;
-		case 'p':
-			gf_puts(o, "0x", 2);
-			gf_number(o, va_arg(ap, unsigned long), 16, false, 12, true, false);
-			break;
 		case 0:
 			return;
 		default:
@@ -348,7 +346,8 @@ struct gf_area gf_heap = { .step = UNIT, .what = "objects" };
 struct gf_area gf_meta = { .step = 64 << 10, .what = "records of objects" };
 struct gf_area gf_units = { .step = 64 << 10, .what = "records of chunks" };
 struct gf_area gf_depot = { .step = 256 << 10, .what = "stacks" };
-struct gf_area gf_stacks = { .step = 256 << 10, .what = "records of threads" };
+struct gf_area gf_threads = { .step = 64 << 10, .what = "records of threads" };
+struct gf_area gf_alts = { .step = 256 << 10, .what = "signal stacks" };
 struct gf_lock gf_grow_lock;
 
 /* The largest step: so much address space may be mapped and not used. */
@@ -388,14 +387,14 @@ bool gf_place(void)
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		u64 heap = places[i].heap, meta = heap / 2 / PAGE << REC_SHIFT;
 		u64 units = heap / UNIT * 16, depot = heap >= 1UL << 40 ? 4UL << 30 : 1UL << 30;
-		u64 stacks = depot * 2, gap = UNIT;
+		u64 threads = depot / 8, alts = depot, gap = UNIT;
 		uintptr_t at = places[i].at;
 		u64 all;
 		long err;
 
 		if (places[i].slide)
 			at += random % places[i].slide & ~((1UL << 30) - 1);
-		all = heap + meta + units + depot + stacks + 6 * gap;
+		all = heap + meta + units + depot + threads + alts + 7 * gap;
 		err = gf_map_at(at, all, PROT_NONE);
 		if (!err)
 			gf_sys(SYS_munmap, at, all);
@@ -413,9 +412,11 @@ bool gf_place(void)
 		gf_meta.max = meta;
 		gf_depot.base = gf_meta.base + meta + gap;
 		gf_depot.max = depot;
-		gf_stacks.base = gf_depot.base + depot + gap;
-		gf_stacks.max = stacks;
-		gf_heap.base = gf_stacks.base + stacks + gap;
+		gf_threads.base = gf_depot.base + depot + gap;
+		gf_threads.max = threads;
+		gf_alts.base = gf_threads.base + threads + gap;
+		gf_alts.max = alts;
+		gf_heap.base = gf_alts.base + alts + gap;
 		gf_heap.max = heap;
 		return true;
 	}
@@ -528,7 +529,7 @@ void gf_probe(void)
 void gf_unlock_memory(void)
 {
 	static u32 said;
-	struct gf_area *areas[] = { &gf_heap, &gf_meta, &gf_units, &gf_depot, &gf_stacks };
+	struct gf_area *areas[] = { &gf_heap, &gf_meta, &gf_units, &gf_depot, &gf_threads, &gf_alts };
 	u32 i;
 
 	if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
@@ -539,21 +540,42 @@ void gf_unlock_memory(void)
 			gf_sys(SYS_munlock, areas[i]->base, areas[i]->mapped);
 }
 
-static bool gf_mprotect(uintptr_t addr, size_t len, bool open)
+/*
+ * At vm.max_map_count nothing can be mapped any more, by nobody, not even more
+ * of libc's heap. So give some mappings back, by taking the guards away from
+ * the oldest part of the heap, and have objects come from the next allocator
+ * until some of the guarded ones were freed.
+ */
+u32 gf_full;
+
+static void gf_make_room(long err)
 {
 	static u32 said;
+
+	if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
+		gf_say("mprotect: %s: vm.max_map_count is reached: objects come unguarded from here on",
+		       gf_strerror(err));
+	store(&gf_full, 1000);
+	gf_sys(SYS_mprotect, gf_heap.base, gf_heap.mapped < 4 * UNIT ? gf_heap.mapped : 4 * UNIT,
+	       PROT_READ | PROT_WRITE);
+}
+
+static bool gf_mprotect(uintptr_t addr, size_t len, bool open)
+{
+	u32 full;
 	long err;
 
-	if (gf_method == METHOD_IS_NOTHING)
-		return true;
 	gf_calls.other++;
 	err = gf_sys(SYS_mprotect, addr, len, open ? PROT_READ | PROT_WRITE : PROT_NONE);
-	if (!err)
-		return true;
-	if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-		gf_say("mprotect: %s: vm.max_map_count is reached, what is freed from here on may not be guarded",
-		       gf_strerror(err));
-	return false;
+	if (err) {
+		gf_make_room(err);
+		return false;
+	}
+	full = load_relaxed(&gf_full);
+	if (unlikely(full) && !open)
+		__atomic_compare_exchange_n(&gf_full, &full, full - 1, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+	return true;
 }
 
 bool gf_poison(uintptr_t addr, size_t len)
@@ -606,6 +628,18 @@ bool gf_unpoison(uintptr_t addr, size_t len)
 	if (gf_mixed)
 		gf_madvise(addr, len, ADVICE_UNPOISON);
 	return gf_mprotect(addr, len, true);
+}
+
+void gf_populate(uintptr_t addr, size_t len)
+{
+	static u32 refused;
+
+	/* From 5.14 on; where it fails there is a fault, as ever. */
+	if (load_relaxed(&refused))
+		return;
+	gf_calls.other++;
+	if (gf_madvise(addr, len, ADVICE_POPULATE_WRITE) == -EINVAL)
+		store(&refused, 1);
 }
 
 /*

@@ -45,7 +45,7 @@ FNR == NR {
 	next
 }
 
-/^--- [0-9]+$/ {
+/^--- [0-9]+ [0-9.]+ [0-9.]+ [0-9]+$/ {
 	split($0, tail, " ")
 	verdict[tool, name, which] = judge(tail[2])
 	if (tool ~ /^guardfree/ && which == "bad")
@@ -125,6 +125,7 @@ function check(	bad, want, place) {
 			(size[name] < 0 ? "[0-9]+" : size[name]) "-byte region"
 		if (said !~ want) bad = bad ",where"
 	}
+	if (!stacks) return bad == "" ? "-" : substr(bad, 2)
 	if (!framed("access", at[name], bug[name])) bad = bad ",stack"
 	if (kind[name] ~ /use-after-free|double-free/ && where[name] != "-") {
 		if (freed_at[name] != "-" && !framed("freed", freed_at[name], freed[name]))

@@ -147,6 +147,7 @@ static void set_windows(char *stack)
 {
 	const uint64_t huge = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
 	uint64_t pmd, pud;
+	void *volatile heap;	/* or it is never asked for */
 	uintptr_t base;
 
 	rt_psz = sysconf(_SC_PAGESIZE);
@@ -177,9 +178,10 @@ static void set_windows(char *stack)
 	madvise((void *)rt_win[W_STACK].base, RT_STACK_PAGES * rt_psz, MADV_DONTNEED);
 
 	/* From now on malloc() has to do with what it has */
-	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
-	free(malloc(1 << 20));
+	heap = malloc(1 << 20);
+	free(heap);
 	rt_win[W_BRK].base = ((uintptr_t)sbrk(0) + 16 * rt_psz) & -rt_psz;
 	rt_win[W_BRK].pages = 128;
 	if (brk((void *)rt_win[W_BRK].base))
@@ -219,8 +221,7 @@ void rt_init(char *stack)
 	rt_has_mem_force = fd >= 0 && pread(fd, scratch, 8, (off_t)(uintptr_t)p) == 8;
 	close(fd);
 	munmap(p, rt_psz);
-	anon_base = 0;
-	anon_base = rt_anon_pages();
+	rt_anon_rebase();
 }
 
 static void drop_fd(int *fd)
@@ -533,6 +534,16 @@ int rt_peek(uint32_t pg, uint32_t val[2])
 	return 0;
 }
 
+int64_t x_look(uint32_t pg, uint32_t n)
+{
+	uint32_t val[2];
+
+	for (uint32_t i = 0; i < n; i++)
+		if (rt_load(pg + i, val) == SIGSEGV)
+			rt_peek(pg + i, val);
+	return n;
+}
+
 /* --- Processes, locks ---------------------------------------------------- */
 
 int64_t x_fork(void)
@@ -625,11 +636,13 @@ int64_t x_uffd_unregister(uint32_t pg, uint32_t n, int async)
 }
 
 /* The ioctls say how far they got, or a negative error, in a field */
-static int64_t far(int r, int64_t field)
+static int64_t far(unsigned long request, void *arg, const __s64 *field)
 {
-	if (r && errno != EAGAIN && field >= 0)
+	int r = ioctl(uffd_get(0), request, arg);
+
+	if (r && errno != EAGAIN && *field >= 0)
 		return -errno;
-	return field < 0 ? field : field / (int64_t)rt_psz;
+	return *field < 0 ? *field : *field / (int64_t)rt_psz;
 }
 
 int64_t x_uffd_copy(uint32_t pg, uint32_t n, uint32_t id, uint32_t step, int wp)
@@ -640,21 +653,21 @@ int64_t x_uffd_copy(uint32_t pg, uint32_t n, uint32_t id, uint32_t step, int wp)
 	};
 
 	fill(n, id, step);
-	return far(ioctl(uffd_get(0), UFFDIO_COPY, &copy), copy.copy);
+	return far(UFFDIO_COPY, &copy, &copy.copy);
 }
 
 int64_t x_uffd_zeropage(uint32_t pg, uint32_t n)
 {
 	struct uffdio_zeropage zero = { .range = { rt_addr(pg), n * rt_psz } };
 
-	return far(ioctl(uffd_get(0), UFFDIO_ZEROPAGE, &zero), zero.zeropage);
+	return far(UFFDIO_ZEROPAGE, &zero, &zero.zeropage);
 }
 
 int64_t x_uffd_poison(uint32_t pg, uint32_t n)
 {
 	struct uffdio_poison poison = { .range = { rt_addr(pg), n * rt_psz } };
 
-	return far(ioctl(uffd_get(0), UFFDIO_POISON, &poison), poison.updated);
+	return far(UFFDIO_POISON, &poison, &poison.updated);
 }
 
 int64_t x_uffd_wp(uint32_t pg, uint32_t n, int on)
@@ -674,7 +687,7 @@ int64_t x_uffd_move(uint32_t dst, uint32_t src, uint32_t n, int holes)
 		.mode = holes ? UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES : 0,
 	};
 
-	return far(ioctl(uffd_get(0), UFFDIO_MOVE, &move), move.move);
+	return far(UFFDIO_MOVE, &move, &move.move);
 }
 
 /* A thread that answers what the others run into */
@@ -846,10 +859,34 @@ int64_t x_move_pages(uint32_t pg, uint32_t n)
 	return result(syscall(SYS_move_pages, 0, (unsigned long)n, page, NULL, rt_node, 0));
 }
 
-int rt_vma_boundaries(int win, uint32_t *boundary, int max)
+/* The page that begins at the address, UINT32_MAX if none inside a window does */
+static uint32_t inside(uintptr_t addr)
 {
-	static char buf[1 << 16];
-	const uintptr_t start = rt_win[win].base, end = start + rt_win[win].pages * rt_psz;
+	for (int w = 0; w < NR_WIN; w++)
+		if (addr > rt_win[w].base && addr < rt_win[w].base + rt_win[w].pages * rt_psz)
+			return PG(w, (addr - rt_win[w].base) / rt_psz);
+	return UINT32_MAX;
+}
+
+static uintptr_t hex(const char **p)
+{
+	uintptr_t n = 0;
+
+	for (;; ++*p) {
+		const char c = **p;
+
+		if (c >= '0' && c <= '9')
+			n = n * 16 + c - '0';
+		else if (c >= 'a' && c <= 'f')
+			n = n * 16 + c - 'a' + 10;
+		else
+			return n;
+	}
+}
+
+int rt_vma_boundaries(uint32_t *boundary, int max)
+{
+	static char buf[1 << 14];
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), found = 0;
 	uintptr_t previous = 0;
 	size_t have = 0;
@@ -862,14 +899,19 @@ int rt_vma_boundaries(int win, uint32_t *boundary, int max)
 
 		have += r;
 		buf[have] = 0;
-		for (; (next = strchr(line, '\n')); line = next + 1) {
-			char *dash;
-			uintptr_t from = strtoull(line, &dash, 16), to = strtoull(dash + 1, NULL, 16);
+		for (; (next = memchr(line, '\n', buf + have - line)); line = next + 1) {
+			const char *p = line;
+			uintptr_t from = hex(&p), to;
+			uint32_t pg;
 
-			if (from > start && from < end && from != previous && found < max)
-				boundary[found++] = PG(win, (from - start) / rt_psz);
-			if (to > start && to < end && found < max)
-				boundary[found++] = PG(win, (to - start) / rt_psz);
+			p++;
+			to = hex(&p);
+			pg = from == previous ? UINT32_MAX : inside(from);
+			if (pg != UINT32_MAX && found < max)
+				boundary[found++] = pg;
+			pg = inside(to);
+			if (pg != UINT32_MAX && found < max)
+				boundary[found++] = pg;
 			previous = to;
 		}
 		have -= line - buf;
@@ -896,6 +938,12 @@ int64_t rt_anon_pages(void)
 	if (p)
 		kb += strtoll(p + 7, NULL, 10);
 	return kb * 1024 / (int64_t)rt_psz - anon_base;
+}
+
+void rt_anon_rebase(void)
+{
+	anon_base = 0;
+	anon_base = rt_anon_pages();
 }
 
 /* --- The rest of the system ---------------------------------------------- */
@@ -996,6 +1044,17 @@ void want_segv(uint32_t pg, int write)
 	want_signal(pg, write, SIGSEGV);
 }
 
+void want_guard(uint32_t pg)
+{
+	uint32_t val[2];
+	int r;
+
+	want_segv(pg, 0);
+	r = rt_peek(pg, val);
+	if (rt_has_mem_force && r != -EIO)
+		wrong("page %#x: /proc/self/mem gives %d, not EIO", pg, r);
+}
+
 void want_sigbus(uint32_t pg, int write)
 {
 	want_signal(pg, write, SIGBUS);
@@ -1040,8 +1099,10 @@ void want_pagemap(uint32_t pg, uint64_t mask, uint64_t value)
 void want_boundaries(int win, int min, int max)
 {
 	static uint32_t boundary[4096];
-	int n = rt_vma_boundaries(win, boundary, 4096);
+	int all = rt_vma_boundaries(boundary, 4096), n = 0;
 
+	for (int i = 0; i < all; i++)
+		n += WIN(boundary[i]) == (uint32_t)win;
 	if (n < min || n > max)
 		wrong("window %d: %d boundaries of VMAs, not %d to %d", win, n, min, max);
 }

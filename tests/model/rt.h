@@ -8,7 +8,10 @@
  * the page in the window in the low 24. A window is a fixed range of addresses,
  * but for those in the heap and the stack, which start where these happen to be.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
+#define _FILE_OFFSET_BITS 64
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -59,6 +62,12 @@
 #endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+#ifndef MCL_ONFAULT
+#define MCL_ONFAULT 4
 #endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -176,6 +185,9 @@ int64_t x_global(int what);
 int64_t x_hwpoison(uint32_t pg);
 int64_t x_offline(uint32_t pg);
 
+/* As a check does: reads what can be read */
+int64_t x_look(uint32_t pg, uint32_t n);
+
 /* Probes: 0 or the signal; they do not change what the page is, if it is that */
 int rt_load(uint32_t pg, uint32_t val[2]);
 int rt_store(uint32_t pg, const uint32_t val[2]);
@@ -190,10 +202,11 @@ int rt_pagemap(uint32_t pg, uint32_t n, uint64_t *entries);
 #define PM_GUARD	(1ull << 58)
 #define PM_WP		(1ull << 57)
 #define PM_SOFT		(1ull << 55)
-/* Boundaries of VMAs strictly inside a window, -1 if they could not be counted */
-int rt_vma_boundaries(int win, uint32_t *at, int max);
+/* Boundaries of VMAs inside the windows, -1 if they could not be read: pages that follow one */
+int rt_vma_boundaries(uint32_t *at, int max);
 /* Anonymous memory of this process, resident or swapped out, in pages */
 int64_t rt_anon_pages(void);
+void rt_anon_rebase(void);	/* what there is now is 0 */
 /* What x_scan() said of each page: categories, 0 if it was not reported */
 extern uint64_t rt_scanned[RT_SEEN];
 /* What x_mincore() and x_move_pages() said of each page */
@@ -203,6 +216,7 @@ extern int rt_node[RT_SEEN];
 /* For the printed programs: say what is wrong, and end with status 1 */
 #define want(call, value) rt_want(#call, (call), (value))
 void rt_want(const char *what, int64_t got, int64_t value);
+void want_guard(uint32_t pg);		/* for a debugger too */
 void want_segv(uint32_t pg, int write);
 void want_sigbus(uint32_t pg, int write);
 void want_contents(uint32_t pg, uint32_t first, uint32_t last);

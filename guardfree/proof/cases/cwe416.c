@@ -939,7 +939,7 @@ static NOINLINE void uaf_atomic(bool bad)
 		drop(count);
 }
 
-/* uaf-mutex: a lock is taken in a freed object */
+/* uaf-mutex: a lock is tried in a freed object */
 static NOINLINE void uaf_mutex(bool bad)
 {
 	pthread_mutex_t *lock = get(sizeof(*lock));
@@ -947,7 +947,7 @@ static NOINLINE void uaf_mutex(bool bad)
 	pthread_mutex_init(lock, NULL);
 	if (bad)
 		drop(lock);	/* FREED */
-	pthread_mutex_lock(hide(lock));	/* BUG */
+	sink = pthread_mutex_trylock(hide(lock));	/* BUG */
 	past(bad);
 	pthread_mutex_unlock(lock);
 	if (!bad)

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The allocator's entry points.
+ */
+#include "gf.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* In a static program there is no dlsym(), and no allocator after this one. */
+#pragma weak dlsym
+
+u32 gf_ready;		/* 1: yes; 2: cannot be, all goes to the next allocator */
+struct gf_next gf_next;
+bool gf_constructed;
+
+enum { PASS_NONE, PASS_SOME, PASS_ALL };
+static u32 gf_pass;
+static struct gf_lock init_lock;
+
+static void read_options(void)
+{
+	static char text[32768];
+	extern char **environ;
+	const char *found = NULL;
+	char **e, *s;
+	long n;
+
+	if (environ) {
+		for (e = environ; *e; e++)
+			if (gf_prefix(*e, "GUARDFREE_OPTIONS="))
+				found = *e;
+	} else {
+		/* So early that libc does not have it */
+		n = gf_read_file("/proc/self/environ", text, sizeof(text));
+		for (s = text; n > 0 && s < text + n; s += gf_strlen(s) + 1)
+			if (gf_prefix(s, "GUARDFREE_OPTIONS="))
+				found = s;
+	}
+	if (found)
+		gf_options_parse(found + 18);
+}
+
+bool gf_init(void)
+{
+	bool ok;
+
+	gf_lock(&init_lock);
+	if (gf_ready)
+		goto out;
+	read_options();
+	gf_probe();
+	ok = gf_method == METHOD_IS_GUARD || gf_opt.method != METHOD_GUARD;
+	if (ok && !gf_place()) {
+		gf_say("no place in the address space: the program runs unguarded");
+		ok = false;
+	}
+	if (ok && (!gf_slots_init() || !gf_depot_init())) {
+		gf_say("no memory to start with: the program runs unguarded");
+		ok = false;
+	}
+	if (gf_opt.memcg)
+		gf_memcg_init();
+	if (ok) {
+		gf_thread_init();
+		if (gf_opt.handler)
+			gf_fault_init();
+	}
+	if (!ok)
+		gf_pass = PASS_ALL;
+	if (gf_opt.verbose && ok)
+		gf_say(GF_VERSION ": heap at 0x%012lx, guards by %s", (unsigned long)gf_heap.base,
+		       gf_method == METHOD_IS_GUARD ? "MADV_GUARD_POISON" : "PROT_NONE");
+	store(&gf_ready, ok ? 1 : 2);
+out:
+	gf_unlock(&init_lock);
+	return gf_ready == 1;
+}
+
+void gf_next_find(void)
+{
+	if (&gf_static_next) {
+		gf_next = gf_static_next;
+		return;
+	}
+	if (!dlsym)
+		return;
+	gf_next.calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
+	gf_next.realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+	gf_next.memalign = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "memalign");
+	gf_next.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
+	gf_next.usable_size = (size_t (*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
+	gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+}
+
+__attribute__((constructor(102)))
+static void late(void)
+{
+	gf_constructed = true;
+	if (!gf_ready)
+		gf_init();
+	gf_next_find();
+	if (gf_opt.help)
+		gf_options_help();
+	if (gf_ready == 2 || gf_opt.sample == 1)
+		return;
+	if (gf_next.malloc && gf_next.free && gf_next.calloc && gf_next.realloc)
+		gf_pass = PASS_SOME;
+	else
+		gf_say("sample: there is no other allocator in this program: all allocations are guarded");
+}
+
+/* Should this one come from the next allocator? */
+static bool pass_slow(void)
+{
+	struct gf_tls *t = &gf_tls;
+
+	if (gf_pass == PASS_ALL) {
+		if (!gf_next.malloc)
+			gf_next_find();
+		return gf_next.malloc;
+	}
+	gf_me();
+	if (!t->until_sample) {		/* the thread's first */
+		t->until_sample = 1 + gf_random() % gf_opt.sample;
+		return t->until_sample-- > 1;
+	}
+	/* 1 to 2N-1: N on average, and no program keeps in step with it */
+	t->until_sample = 1 + gf_random() % (2 * gf_opt.sample - 1);
+	return false;
+}
+
+static inline bool pass(void)
+{
+	if (unlikely(!gf_ready))
+		gf_init();
+	if (likely(!gf_pass))
+		return false;
+	/* Nearly always, when sampling: it is to cost next to nothing. */
+	if (likely(gf_pass == PASS_SOME && gf_tls.until_sample > 1)) {
+		gf_tls.until_sample--;
+		return true;
+	}
+	return pass_slow();
+}
+
+bool gf_pass_on(void)
+{
+	return pass();
+}
+
+void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
+{
+	void *p = NULL;
+
+	if (likely(!load_relaxed(&gf_full)) || !gf_next.malloc)
+		p = gf_alloc(size, align, kind, gf_stack_here(caller));
+	if (likely(p))
+		return p;
+	/* At vm.max_map_count there is memory, but none that could be guarded. */
+	if (gf_method == METHOD_IS_MPROTECT && gf_next.malloc && size <= PTRDIFF_MAX) {
+		if (align <= 16)
+			return gf_next.malloc(size);
+		if (gf_next.memalign)
+			return gf_next.memalign(align, size);
+	}
+	errno = ENOMEM;
+	return NULL;
+}
+
+static const char *const makers[] = { "malloc", "operator new", "operator new []" };
+static const char *const enders[] = { "free", "operator delete", "operator delete []" };
+
+void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p)
+{
+	memset(r, 0, offsetof(struct gf_report, pc));
+	r->addr = (uintptr_t)p;
+	r->regs = caller;
+	r->thread = gf_me()->no;
+	r->n = gf_unwind(caller, false, r->pc, GF_DEPTH_MAX);
+}
+
+void gf_bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_regs caller)
+{
+	struct gf_report r;
+	struct gf_slot slot;
+
+	gf_fill_report(&r, caller, p);
+	r.by = by;
+	r.kind = why == FREE_DOUBLE ? "double-free" : "bad-free";
+	if (gf_ours(p) && gf_slot_at((uintptr_t)p, &slot) && load(&slot.rec->state) != STATE_NEVER)
+		r.rec = slot.rec;
+	gf_report_error(&r);
+}
+
+/*
+ * A pointer that is not ours may be the next allocator's, which knows best. But
+ * what lies in this thread's stack or in a program's file is nobody's.
+ */
+static bool is_nobodys(const void *p)
+{
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), top = gf_me()->stack_top;
+
+	if (top != UINTPTR_MAX && sp < top && (uintptr_t)p >= sp && (uintptr_t)p < top)
+		return true;
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+#pragma weak _dl_find_object
+	if (_dl_find_object) {
+		struct dl_find_object o;
+
+		return !_dl_find_object((void *)p, &o);
+	}
+#endif
+	return false;
+}
+
+static void free_foreign(void *p, const char *by, struct gf_regs caller)
+{
+	if (gf_ready == 1 && gf_constructed && gf_pass != PASS_SOME && is_nobodys(p)) {
+		gf_bad_free(p, FREE_WILD, by, caller);
+		return;
+	}
+	if (!gf_next.free)
+		gf_next_find();
+	if (gf_next.free)
+		gf_next.free(p);
+	else
+		gf_bad_free(p, FREE_WILD, by, caller);
+}
+
+void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, struct gf_regs caller)
+{
+	struct gf_report r;
+	enum gf_verdict why;
+	struct gf_rec *rec;
+	uintptr_t at;
+	char note[120];
+
+	if (unlikely(!gf_ours(p))) {
+		free_foreign(p, by, caller);
+		return;
+	}
+	rec = gf_find(p, &why);
+	if (likely(rec) && unlikely(!gf_claim(rec))) {
+		rec = NULL;
+		why = FREE_DOUBLE;
+	}
+	if (unlikely(!rec)) {
+		gf_bad_free(p, why, by, caller);
+		return;
+	}
+	if (gf_opt.mismatch) {
+		r.kind = NULL;
+		if (unlikely(rec->kind != kind)) {
+			gf_snprintf(note, sizeof(note), "(%s vs %s)", makers[rec->kind],
+				    kind ? enders[kind] : by);
+			gf_fill_report(&r, caller, p);
+			r.kind = "alloc-dealloc-mismatch";
+		} else if (unlikely(size != SIZE_MAX && size != rec->size)) {
+			gf_snprintf(note, sizeof(note),
+				    "(allocated %lu bytes, deallocated as %lu)",
+				    (unsigned long)rec->size, (unsigned long)size);
+			gf_fill_report(&r, caller, p);
+			r.kind = "new-delete-type-mismatch";
+		} else if (unlikely(align && align > PAGE && (uintptr_t)p & (align - 1))) {
+			gf_snprintf(note, sizeof(note), "(deallocated with alignment %lu)",
+				    (unsigned long)align);
+			gf_fill_report(&r, caller, p);
+			r.kind = "new-delete-type-mismatch";
+		}
+		if (unlikely(r.kind)) {
+			r.note = note;
+			r.rec = rec;
+			r.by = by;
+			r.freed_by_this = true;
+			gf_report_error(&r);
+		}
+	}
+	at = gf_check(rec);
+	if (unlikely(at)) {
+		gf_fill_report(&r, caller, (void *)at);
+		r.rec = rec;
+		r.by = by;
+		r.access = ACCESS_WRITE;
+		r.freed_by_this = true;
+		r.size = 1;
+		r.kind = at < rec->ptr ? "heap-buffer-underflow" : "heap-buffer-overflow";
+		r.note = "(found when it was freed: the stack is that of the free)";
+		gf_report_error(&r);
+	}
+	gf_release(rec, gf_stack_here(caller));
+}
+
+EXPORT void *malloc(size_t size)
+{
+	if (pass())
+		return gf_next.malloc(size);
+	return gf_malloc_at(size, 0, KIND_MALLOC, GF_CALLER());
+}
+
+EXPORT void free(void *p)
+{
+	/* What is the other allocator's goes there as it is. */
+	if (gf_pass == PASS_SOME && !gf_ours(p))
+		gf_next.free(p);
+	else if (p)
+		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "free", GF_CALLER());
+}
+
+EXPORT void free_sized(void *p, size_t size)
+{
+	if (p)
+		gf_free_at(p, KIND_MALLOC, size, 0, "free_sized", GF_CALLER());
+}
+
+EXPORT void free_aligned_sized(void *p, size_t align, size_t size)
+{
+	if (p)
+		gf_free_at(p, KIND_MALLOC, size, align, "free_aligned_sized", GF_CALLER());
+}
+
+EXPORT void cfree(void *p)
+{
+	if (p)
+		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "cfree", GF_CALLER());
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+	size_t all;
+	void *p;
+
+	if (__builtin_mul_overflow(n, size, &all)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (pass())
+		return gf_next.calloc(n, size);
+	p = gf_malloc_at(all, 0, KIND_MALLOC, GF_CALLER());
+	if (p && gf_opt.fill >= 0)
+		memset(p, 0, all);
+	return p;
+}
+
+static void *realloc_at(void *p, size_t size, struct gf_regs caller)
+{
+	enum gf_verdict why;
+	struct gf_rec *rec;
+	void *to;
+
+	if (!p) {
+		if (pass())
+			return gf_next.malloc(size);
+		return gf_malloc_at(size, 0, KIND_MALLOC, caller);
+	}
+	if (!gf_ours(p)) {
+		if (!gf_next.realloc)
+			gf_next_find();
+		if (gf_next.realloc && !(gf_ready == 1 && gf_constructed && is_nobodys(p)))
+			return gf_next.realloc(p, size);
+		gf_bad_free(p, FREE_WILD, "realloc", caller);
+		errno = ENOMEM;
+		return NULL;
+	}
+	rec = gf_find(p, &why);
+	if (!rec) {
+		gf_bad_free(p, why, "realloc", caller);
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (!size) {	/* as glibc does */
+		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "realloc", caller);
+		return NULL;
+	}
+	/* It always moves: who kept the old pointer is to be found out. */
+	to = pass() ? gf_next.malloc(size) : gf_malloc_at(size, 0, KIND_MALLOC, caller);
+	if (!to)
+		return NULL;
+	memcpy(to, p, rec->size < size ? rec->size : size);
+	gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "realloc", caller);
+	return to;
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	return realloc_at(p, size, GF_CALLER());
+}
+
+EXPORT void *reallocarray(void *p, size_t n, size_t size)
+{
+	size_t all;
+
+	if (__builtin_mul_overflow(n, size, &all)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return realloc_at(p, all, GF_CALLER());
+}
+
+static bool power_of_2(size_t x)
+{
+	return x && !(x & (x - 1));
+}
+
+static inline void *aligned_at(size_t align, size_t size, struct gf_regs caller)
+{
+	if (gf_next.memalign && pass())
+		return gf_next.memalign(align, size);
+	return gf_malloc_at(size, align, KIND_MALLOC, caller);
+}
+
+EXPORT int posix_memalign(void **to, size_t align, size_t size)
+{
+	int err = errno;
+	void *p;
+
+	if (!power_of_2(align) || align % sizeof(void *))
+		return EINVAL;
+	p = aligned_at(align, size, GF_CALLER());
+	errno = err;
+	if (!p)
+		return ENOMEM;
+	*to = p;
+	return 0;
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	if (!power_of_2(align)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return aligned_at(align, size, GF_CALLER());
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	size_t to = sizeof(void *);
+
+	if (align > PTRDIFF_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	while (to < align)	/* as glibc does */
+		to *= 2;
+	return aligned_at(to, size, GF_CALLER());
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return aligned_at(PAGE, size, GF_CALLER());
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	if (size > PTRDIFF_MAX) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return aligned_at(PAGE, round_up(size ? size : 1, PAGE), GF_CALLER());
+}
+
+EXPORT size_t malloc_usable_size(void *p)
+{
+	enum gf_verdict why;
+	struct gf_rec *rec;
+
+	if (!p)
+		return 0;
+	if (!gf_ours(p)) {
+		if (!gf_next.usable_size)
+			gf_next_find();
+		return gf_next.usable_size ? gf_next.usable_size(p) : 0;
+	}
+	/* No more than was asked for: what lies behind is guarded. */
+	rec = gf_find(p, &why);
+	if (!rec) {
+		gf_bad_free(p, why, "malloc_usable_size", GF_CALLER());
+		return 0;
+	}
+	return rec->size;
+}
+
+EXPORT int malloc_trim(size_t pad)
+{
+	(void)pad;
+	return 0;	/* what is freed has gone back to the system already */
+}
+
+#ifdef __GLIBC__
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+	struct mallinfo2 m = { 0 };
+	struct gf_heap_stats s;
+
+	gf_slots_stats(&s);
+	m.arena = gf_heap.mapped;
+	m.ordblks = s.quarantined;
+	m.uordblks = s.live_bytes;
+	m.fordblks = s.quarantined_bytes;
+	return m;
+}
+
+EXPORT struct mallinfo mallinfo(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return (struct mallinfo){
+		.arena = m.arena, .ordblks = m.ordblks, .uordblks = m.uordblks,
+		.fordblks = m.fordblks,
+	};
+}
+
+EXPORT int mallopt(int param, int value)
+{
+	(void)param;
+	(void)value;
+	return 1;
+}
+
+EXPORT void malloc_stats(void)
+{
+	gf_stats();
+}
+
+EXPORT int malloc_info(int options, FILE *fp)
+{
+	struct gf_heap_stats s;
+
+	if (options) {
+		errno = EINVAL;
+		return -1;
+	}
+	gf_slots_stats(&s);
+	fprintf(fp, "<malloc version=\"guardfree-" GF_VERSION "\"><live objects=\"%lu\" bytes=\"%lu\"/></malloc>\n",
+		(unsigned long)s.live, (unsigned long)s.live_bytes);
+	return 0;
+}
+#endif

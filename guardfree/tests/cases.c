@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/*
+ * cases NAME: one bug, or what looks like one; tests/run knows what has to be
+ * said of each. Each object comes from make(), and is freed in drop(), unless
+ * that is what the case is about.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+
+static volatile int sink;
+static char *shared;
+
+NOINLINE char *make(size_t n)
+{
+	char *p = malloc(n);
+
+	if (p)
+		memset(p, 'x', n);
+	return p;
+}
+
+NOINLINE void drop(void *p)
+{
+	free(p);
+}
+
+NOINLINE int look(const char *p)
+{
+	return *p;
+}
+
+static void *in_thread_drop(void *p)
+{
+	pthread_setname_np(pthread_self(), "dropper");
+	drop(p);
+	return NULL;
+}
+
+static void *in_thread_look(void *p)
+{
+	pthread_setname_np(pthread_self(), "looker");
+	sink = look(p);
+	return NULL;
+}
+
+static void in_thread(void *(*fn)(void *), void *p)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, fn, p);
+	pthread_join(t, NULL);
+}
+
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	printf("handler %d %d\n", sig, info->si_addr == shared + 1);
+	fflush(stdout);
+	_exit(3);
+}
+
+static sigjmp_buf jump;
+
+static void on_jump(int sig)
+{
+	(void)sig;
+	siglongjmp(jump, 1);
+}
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+	sink = look(shared);
+}
+
+static int recursion(int n)
+{
+	volatile char big[1000];
+
+	big[n % 1000] = 1;
+	return recursion(n + 1) + big[(n + 1) % 1000];
+}
+
+static void say(const char *what, long ret)
+{
+	printf("%s: %ld %s\n", what, ret, ret < 0 ? strerror(errno) : "");
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+	char *p = make(100), *q;
+	int status, i;
+
+	shared = p;
+#define CASE(x) if (!strcmp(name, x))
+	CASE("good") {
+		drop(p);
+		puts("good");
+		return 0;
+	}
+	CASE("uaf-read") {
+		drop(p);
+		sink = look(p + 7);
+	}
+	CASE("uaf-write") {
+		drop(p);
+		*(int *)(p + 8) = 1;
+	}
+	CASE("uaf-long") {
+		drop(p);
+		sink = *(long *)(p + 16);
+	}
+	CASE("uaf-memcpy") {
+		char to[200];
+
+		drop(p);
+		memcpy(to, p, argc > 2 ? atoi(argv[2]) : 100);
+		sink = to[9];
+	}
+	CASE("uaf-exec") {
+		q = (char *)((unsigned long)p & -4096);
+		mprotect(q, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+		drop(p);
+		((void (*)(void))p)();
+	}
+	CASE("uaf-realloc") {
+		q = realloc(p, 50);
+		sink = look(p);
+		drop(q);
+	}
+	CASE("uaf-thread-free") {
+		in_thread(in_thread_drop, p);
+		sink = look(p);
+	}
+	CASE("uaf-thread-use") {
+		drop(p);
+		in_thread(in_thread_look, p);
+	}
+	CASE("uaf-child") {
+		if (!fork()) {
+			drop(p);
+			sink = look(p);
+			_exit(0);
+		}
+		wait(&status);
+		printf("child 0x%x, parent has %c\n", status, *p);
+		return 0;
+	}
+	CASE("uaf-signal") {
+		signal(SIGUSR1, on_usr1);
+		drop(p);
+		raise(SIGUSR1);
+	}
+	CASE("uaf-large") {
+		drop(p);
+		p = make(3000000);
+		drop(p);
+		sink = look(p + 2000000);
+	}
+	CASE("uaf-old") {	/* within the quarantine, many frees later */
+		drop(p);
+		for (i = 0; i < 1000; i++)
+			drop(make(90));
+		sink = look(p + 99);
+	}
+	CASE("over-write") {
+		p = make(4096);
+		p[4096] = 1;
+	}
+	CASE("over-read") {
+		sink = p[112];
+	}
+	CASE("over-far") {
+		sink = p[30000];
+	}
+	CASE("over-slack") {	/* within the alignment: seen by free */
+		p[100] = 0;
+		drop(p);
+	}
+	CASE("over-exit") {	/* nobody frees it */
+		p[101] = 0;
+		return 0;
+	}
+	CASE("over-align1") {
+		sink = p[100];
+	}
+	CASE("under-write") {
+		p[-1] = 1;
+		drop(p);
+	}
+	CASE("under-read") {
+		sink = p[-1];
+	}
+	CASE("under-far") {
+		sink = p[-5000];
+	}
+	CASE("zero") {
+		p = malloc(0);
+		sink = *p;
+	}
+	CASE("double") {
+		drop(p);
+		drop(p);
+	}
+	CASE("double-realloc") {
+		drop(p);
+		p = realloc(p, 10);
+	}
+	CASE("inside") {
+		drop(p + 16);
+	}
+	CASE("stack-free") {
+		char here[100];
+
+		drop(here + (name[0] == 'x'));
+	}
+	CASE("global-free") {
+		drop((void *)(size_t)&shared);
+	}
+	CASE("usable") {
+		drop(p);
+		sink = malloc_usable_size(p);
+	}
+	CASE("handler") {
+		struct sigaction act = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO };
+
+		sigaction(SIGSEGV, &act, NULL);
+		drop(p);
+		sink = look(p + 1);
+	}
+	CASE("handler-null") {	/* not ours to report */
+		signal(SIGSEGV, on_jump);
+		if (!sigsetjmp(jump, 1))
+			sink = *(volatile int *)8;
+		puts("came back");
+		return 0;
+	}
+	CASE("null") {
+		sink = *(volatile int *)8;
+	}
+	CASE("overflow-stack") {
+		return recursion(0);
+	}
+	CASE("blocked") {
+		sigset_t all;
+
+		sigfillset(&all);
+		pthread_sigmask(SIG_BLOCK, &all, NULL);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("twice") {		/* halt=0 */
+		drop(p);
+		sink = look(p);
+		drop(p);
+		puts("still here");
+		return 0;
+	}
+	CASE("k-write") {
+		drop(p);
+		say("write", write(open("/dev/null", O_WRONLY), p, 100));
+		say("write", write(open("/tmp", O_TMPFILE | O_WRONLY, 0600), p, 100));
+	}
+	CASE("k-read") {
+		drop(p);
+		say("read", read(open("/dev/zero", O_RDONLY), p, 100));
+	}
+	CASE("k-read-over") {
+		say("read", read(open("/dev/zero", O_RDONLY), p, 101));
+	}
+	CASE("k-readv") {
+		struct iovec v[2] = { { make(10), 10 }, { p, 100 } };
+
+		drop(p);
+		say("readv", readv(open("/dev/zero", O_RDONLY), v, 2));
+	}
+	CASE("k-send") {
+		int fd[2];
+
+		socketpair(AF_UNIX, SOCK_STREAM, 0, fd);
+		drop(p);
+		say("send", send(fd[0], p, 100, 0));
+	}
+	CASE("k-recvmsg") {
+		int fd[2];
+		struct iovec v = { p, 100 };
+		struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+		socketpair(AF_UNIX, SOCK_STREAM, 0, fd);
+		sink = write(fd[0], "hello", 5);
+		drop(p);
+		say("recvmsg", recvmsg(fd[1], &m, 0));
+	}
+	CASE("k-open") {
+		strcpy(p, "/dev/null");
+		drop(p);
+		say("open", open(p, O_RDONLY));
+	}
+	CASE("k-good") {
+		int fd[2];
+
+		socketpair(AF_UNIX, SOCK_STREAM, 0, fd);
+		say("write", write(fd[0], p, 100));
+		/* room for more than there is: nothing is written beyond it */
+		say("read", read(fd[1], p, 100));
+		say("write", write(-1, p, 100));
+		return 0;
+	}
+	CASE("mlockall") {
+		say("mlockall", mlockall(MCL_CURRENT | MCL_FUTURE));
+		for (i = 0; i < 300; i++)
+			p = make(5000);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("mlockall-raw") {	/* not by way of libc */
+		say("mlockall", syscall(SYS_mlockall, MCL_CURRENT | MCL_FUTURE));
+		for (i = 0; i < 300; i++)
+			p = make(5000);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("rlimit") {
+		struct rlimit r = { 300 << 20, 300 << 20 };
+		long n = 0;
+
+		setrlimit(RLIMIT_AS, &r);
+		while ((q = malloc(1000)) && n < 1000000) {
+			*(char **)q = p;
+			p = q;
+			n++;
+		}
+		printf("%s after %s objects\n", strerror(errno), n > 1000 ? "thousands of" : "few");
+		for (i = 0; i < 1000; i++) {
+			q = *(char **)p;
+			free(p);
+			p = q;
+		}
+		puts((q = malloc(1000)) ? "again" : "none");
+		return 0;
+	}
+	CASE("eat") {		/* a limit set from outside */
+		long n = 0;
+
+		while (n < 4000000 && (q = malloc(4000))) {
+			memset(q, 1, 4000);
+			n++;
+		}
+		printf("%s after %ld MiB\n", q ? "no end" : strerror(errno), n / 256);
+		return 0;
+	}
+	CASE("closeall") {
+		for (i = 3; i < 2000; i++)
+			close(i);
+		for (i = 0; i < 100; i++)
+			drop(make(50));
+		if (!fork()) {
+			for (i = 0; i < 100; i++)
+				drop(make(50));
+			sink = look(p);
+			drop(p);
+			_exit(0);
+		}
+		wait(&status);
+		printf("child 0x%x, parent has %c\n", status, *p);
+		fflush(stdout);
+		drop(p);
+		for (i = 0; i < 20; i++)	/* some may wait to be poisoned together */
+			drop(make(50));
+		sink = look(p);
+	}
+	CASE("sample") {	/* how many of 100,000 are guarded: see stats */
+		for (i = 0; i < 100000; i++) {
+			p = make(40);
+			if (i % 3)
+				p = realloc(p, 100);
+			drop(p);
+		}
+		puts("sampled");
+		return 0;
+	}
+	fflush(stdout);
+	return 0;
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The parts of the library by themselves: options, printing, the depot of
+ * stacks, the slots, the sizes of accesses. Built with the undefined-behaviour
+ * sanitizer; the entry points (malloc.c) are not linked, so that what the
+ * library does with memory of its own and what cmocka does stay apart.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include "../gf.h"
+
+/* In place of malloc.c */
+u32 gf_ready = 1;
+bool gf_constructed = true;
+struct gf_next gf_next;
+
+bool gf_init(void)
+{
+	return true;
+}
+
+void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p)
+{
+	memset(r, 0, sizeof(*r));
+	r->addr = (uintptr_t)p;
+	r->regs = caller;
+}
+
+static void options(void **state)
+{
+	struct gf_options was = gf_opt;
+
+	(void)state;
+	gf_options_parse("depth=7:guard=before:quarantine=3m:name=Somebody:fill=171:sample=5000");
+	assert_int_equal(gf_opt.depth, 7);
+	assert_int_equal(gf_opt.guard, GUARD_BEFORE);
+	assert_int_equal(gf_opt.quarantine, 3 << 20);
+	assert_int_equal(gf_opt.fill, 171);
+	assert_int_equal(gf_opt.sample, 5000);
+	assert_string_equal(gf_opt.name, "Somebody");
+	gf_options_parse("fill=-1::depth=0x10:quarantine=1T");
+	assert_int_equal(gf_opt.fill, -1);
+	assert_int_equal(gf_opt.depth, 16);
+	assert_int_equal(gf_opt.quarantine, 1UL << 40);
+	/* What is wrong changes nothing (and is said, which tests/run looks at). */
+	gf_options_parse("log=/dev/null");
+	gf_options_parse("depth=65:depth=-1:depth=:depth:depth=7x:align=2:align=17:guard=both:nope=1");
+	gf_options_parse("quarantine=99999999999999999999:quarantine=5q:sample=0:guard=:guard=after|before");
+	gf_options_parse("name=123456789012345678901234567890123456789012345678901234567890");
+	assert_int_equal(gf_opt.depth, 16);
+	assert_int_equal(gf_opt.align, 16);
+	assert_int_equal(gf_opt.guard, GUARD_BEFORE);
+	assert_int_equal(gf_opt.quarantine, 1UL << 40);
+	assert_int_equal(gf_opt.sample, 5000);
+	assert_string_equal(gf_opt.name, "Somebody");
+	gf_options_parse(NULL);
+	gf_options_parse("");
+	gf_options_parse(":::=:=5:");
+	gf_opt = was;
+}
+
+static void printing(void **state)
+{
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(gf_snprintf(buf, sizeof(buf), "%d %u %lx %5d|%-5u|%05x %s%c%%", -7, 8u,
+				     0xabcUL, 42, 42u, 0xbeu, "str", 'c'), 32);
+	assert_string_equal(buf, "-7 8 abc    42|42   |000be strc%");
+	gf_snprintf(buf, sizeof(buf), "%ld %lu", LONG_MIN, ULONG_MAX);
+	assert_string_equal(buf, "-9223372036854775808 18446744073709551615");
+	assert_int_equal(gf_snprintf(buf, 5, "%s", "too long"), 4);
+	assert_string_equal(buf, "too ");
+}
+
+static void *put_stacks(void *arg)
+{
+	uintptr_t pc[GF_DEPTH_MAX];
+	u32 *ids = arg, i, k;
+
+	for (i = 0; i < 3000; i++) {
+		u32 n = 1 + i % 40;
+
+		for (k = 0; k < n; k++)
+			pc[k] = i * 1000 + k;
+		ids[i] = gf_depot_put(pc, n);
+	}
+	return NULL;
+}
+
+static void depot(void **state)
+{
+	static u32 ids[4][3000];
+	const uintptr_t *pc;
+	pthread_t t[4];
+	u32 i, k, n;
+
+	(void)state;
+	assert_int_equal(gf_depot_put(NULL, 0), 0);
+	assert_null(gf_depot_get(0, &n));
+	for (i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, put_stacks, ids[i]);
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	/* Each once, whoever came first */
+	assert_int_equal(gf_depot_stacks(), 3000);
+	for (i = 0; i < 3000; i++) {
+		for (k = 1; k < 4; k++)
+			assert_int_equal(ids[k][i], ids[0][i]);
+		pc = gf_depot_get(ids[0][i], &n);
+		assert_int_equal(n, 1 + i % 40);
+		for (k = 0; k < n; k++)
+			assert_int_equal(pc[k], i * 1000 + k);
+	}
+}
+
+static bool bites(const void *p)
+{
+	return gf_sys(SYS_getrandom, p, 1, 1) == -14;
+}
+
+static void *take(size_t size)
+{
+	char *p = gf_alloc(size, 0, KIND_MALLOC, 0);
+	size_t i;
+
+	assert_non_null(p);
+	for (i = 0; i < size; i += 251)
+		assert_int_equal(p[i], 0);
+	if (size)
+		memset(p, 1, size);
+	assert_true(bites(p + round_up(size, 16)));
+	return p;
+}
+
+static void give(void *p)
+{
+	enum gf_verdict why;
+	struct gf_rec *rec = gf_find(p, &why);
+
+	assert_non_null(rec);
+	assert_int_equal(gf_check(rec), 0);
+	assert_true(gf_claim(rec));
+	assert_false(gf_claim(rec));
+	gf_release(rec, 0);
+}
+
+static void slots(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 15, 16, 17, 4095, 4096, 4097, 40000, 300000, 524288,
+					524289, 1048576, 9000000 };
+	enum gf_verdict why;
+	char *p, *q;
+	u32 i, k;
+
+	(void)state;
+	for (k = 0; k < 3; k++) {
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			p = take(sizes[i]);
+			q = take(sizes[i]);
+			assert_ptr_not_equal(p, q);
+			give(p);
+			assert_true(bites(p));
+			assert_null(gf_find(p, &why));
+			assert_int_equal(why, FREE_DOUBLE);
+			if (sizes[i] > 1) {
+				assert_true(bites(p + sizes[i] - 1));
+				assert_null(gf_find(q + 1, &why));
+				assert_int_equal(why, FREE_INSIDE);
+			}
+			give(q);
+		}
+	}
+	assert_null(gf_find((void *)(gf_heap.base + gf_heap.mapped - 1), &why));
+	assert_null(gf_alloc(SIZE_MAX, 16, KIND_MALLOC, 0));
+	assert_null(gf_alloc(1, 1UL << 60, KIND_MALLOC, 0));
+}
+
+/* Oldest first, and not before the quarantine is full */
+static void quarantine(void **state)
+{
+	static void *freed[64];
+	u64 was = gf_opt.quarantine_objects;
+	void *p;
+	u32 i, k, used = 0;
+
+	(void)state;
+	gf_opt.quarantine_objects = 20;
+	gf_opt.open = 1;
+	for (i = 0; i < 64; i++) {
+		p = take(20000);
+		for (k = 0; k < i; k++) {
+			if (freed[k] != p)
+				continue;
+			assert_true(i - k > 20);
+			used++;
+			freed[k] = NULL;
+		}
+		/* those that wait are all guards */
+		for (k = i > 20 ? i - 20 : 0; k < i; k++)
+			assert_true(!freed[k] || bites(freed[k]));
+		give(p);
+		freed[i] = p;
+	}
+	assert_true(used > 20);
+	gf_opt.quarantine_objects = was;
+}
+
+static void canaries(void **state)
+{
+	enum gf_verdict why;
+	struct gf_rec *rec;
+	char *p = take(100);
+
+	(void)state;
+	rec = gf_find(p, &why);
+	p[100] = 0;
+	assert_int_equal(gf_check(rec), (uintptr_t)p + 100);
+	p[100] = p[101];
+	assert_int_equal(gf_check(rec), 0);
+	p[-9] = 0;
+	assert_int_equal(gf_check(rec), (uintptr_t)p - 9);
+	p[-64] = 0;
+	assert_int_equal(gf_check(rec), (uintptr_t)p - 9);
+	p[-9] = p[-8];
+	assert_int_equal(gf_check(rec), (uintptr_t)p - 64);
+	p[-64] = p[-63];
+	assert_int_equal(gf_check(rec), 0);
+}
+
+static void vectors(void **state)
+{
+	struct gf_range r[40];
+	u32 i;
+
+	(void)state;
+	/* Of those allocated: ranges with gaps, more than one call, some empty */
+	for (i = 0; i < 40; i++) {
+		r[i].addr = (void *)((uintptr_t)take(4096 * (1 + i % 3)) & -PAGE);
+		r[i].len = PAGE * (1 + i % 3);
+	}
+	assert_int_equal(gf_poison_many(r, 40), 40);
+	for (i = 0; i < 40; i++)
+		assert_true(bites(r[i].addr));
+	assert_int_equal(gf_unpoison_many(r, 40), 40);
+	for (i = 0; i < 40; i++)
+		assert_false(bites(r[i].addr));
+}
+
+static void sizes_of_accesses(void **state)
+{
+	static const struct {
+		u32 size;
+		const char *insn, *what;
+	} all[] = {
+		{ 4, "\x8b\x00", "mov (%rax),%eax" },
+		{ 8, "\x48\x8b\x00", "mov (%rax),%rax" },
+		{ 2, "\x66\x8b\x00", "mov (%rax),%ax" },
+		{ 1, "\x8a\x00", "mov (%rax),%al" },
+		{ 1, "\x0f\xb6\x00", "movzbl (%rax),%eax" },
+		{ 1, "\x48\x0f\xbe\x00", "movsbq (%rax),%rax" },
+		{ 2, "\x0f\xb7\x00", "movzwl" },
+		{ 4, "\x48\x63\x00", "movslq (%rax),%rax" },
+		{ 1, "\xc6\x00\x01", "movb $1,(%rax)" },
+		{ 4, "\xc7\x00\x01\x00\x00\x00", "movl" },
+		{ 8, "\x48\xc7\x00\x01\x00\x00\x00", "movq" },
+		{ 16, "\x0f\x10\x00", "movups" },
+		{ 16, "\xf3\x0f\x6f\x00", "movdqu" },
+		{ 8, "\xf2\x0f\x10\x00", "movsd" },
+		{ 4, "\xf3\x0f\x11\x00", "movss" },
+		{ 32, "\xc5\xfe\x6f\x00", "vmovdqu ymm" },
+		{ 16, "\xc5\xfa\x6f\x00", "vmovdqu xmm" },
+		{ 64, "\x62\xf1\xfe\x48\x6f\x00", "vmovdqu64 zmm" },
+		{ 8, "\xf3\x48\xa5", "rep movsq" },
+		{ 1, "\xf3\xaa", "rep stosb" },
+		{ 8, "\xff\x10", "call *(%rax)" },
+		{ 4, "\xf0\x0f\xb1\x10", "lock cmpxchg" },
+		{ 8, "\xc3", "ret" },
+		{ 8, "\xdd\x00", "fldl" },
+		{ 10, "\xdb\x28", "fldt" },
+		{ 0, "\x90", "nop" },
+		{ 0, "", "nothing" },
+	};
+	enum gf_access how;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		u32 got = gf_access_size((const u8 *)all[i].insn,
+					 all[i].insn[0] ? strlen(all[i].insn) + 1 : 0, &how);
+
+		if (got != all[i].size)
+			print_error("%s: %u, not %u\n", all[i].what, got, all[i].size);
+		assert_int_equal(got, all[i].size);
+	}
+}
+
+__attribute__((noinline)) static u32 deep(int n, uintptr_t *pc)
+{
+	u32 got;
+
+	if (n)
+		got = deep(n - 1, pc);
+	else
+		got = gf_unwind(GF_CALLER(), false, pc, GF_DEPTH_MAX);
+	__asm__ volatile("" ::: "memory");
+	return got;
+}
+
+static void unwinding(void **state)
+{
+	uintptr_t a[GF_DEPTH_MAX], b[GF_DEPTH_MAX], word = 5;
+	u32 na = deep(3, a), nb = deep(7, b), i;
+
+	(void)state;
+	assert_true(na > 5);
+	assert_int_equal(nb, na + 4);
+	/* the same, but for four more of the recursion */
+	for (i = 0; i < na - 5; i++)
+		assert_int_equal(a[na - 1 - i], b[nb - 1 - i]);
+	/* What is not there is not read. (cmocka has a handler of its own.) */
+	gf_fault_init();
+	assert_true(gf_peek((uintptr_t)&word, &a[0]));
+	assert_int_equal(a[0], 5);
+	assert_false(gf_peek(8, &a[0]));
+	assert_false(gf_peek(gf_heap.base, &a[0]));
+	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, false, a, 9), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options),
+		cmocka_unit_test(printing),
+		cmocka_unit_test(depot),
+		cmocka_unit_test(slots),
+		cmocka_unit_test(quarantine),
+		cmocka_unit_test(canaries),
+		cmocka_unit_test(vectors),
+		cmocka_unit_test(sizes_of_accesses),
+		cmocka_unit_test(unwinding),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	gf_probe();
+	if (!gf_place() || !gf_slots_init() || !gf_depot_init())
+		return 99;
+	gf_thread_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

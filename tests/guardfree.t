@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# guardfree's own tests, guardfree/tests/run: in the guest, and on the running
+# kernel where it has guard pages. Each of its tests is one here.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$top" || exit 1
+
+need_tools make gcc g++ musl-gcc python3
+make -s -C guardfree tests >"$out" 2>&1
+verdict $? 'guardfree: library, command and tests are built'
+[ "$failed" = 0 ] || done_testing
+
+# tests_in WHERE COMMAND...: its TAP, numbered anew, with WHERE before it
+tests_in() {
+	where=$1
+	shift
+	"$@" >"$tmp/tap" 2>"$tmp/err"
+	status=$?
+	while IFS= read -r line; do
+		case $line in
+		'ok '*) ok "$where: ${line#*- }" ;;
+		'not ok '*)
+			: >"$out"
+			not_ok "$where: ${line#*- }"
+			;;
+		'#'*) echo "$line" ;;
+		esac
+	done <"$tmp/tap"
+	cp "$tmp/err" "$out"
+	tail -n 5 "$tmp/tap" >>"$out"
+	said=$(grep -c -E '^(not )?ok ' "$tmp/tap")
+	{ [ "$status" = 0 ] || [ "$status" = 1 ]; } && grep -q "^1\.\.$said\$" "$tmp/tap"
+	verdict $? "$where: ran to its end"
+}
+
+if build/guardfree/guardfree -o method=guard -o verbose=1 /bin/true 2>&1 |
+	grep -q 'guards by MADV_GUARD_POISON'; then
+	tests_in native guardfree/tests/run native
+else
+	skip 'native' "the running kernel has no guard pages"
+fi
+need_image x86_64-base
+tests_in guest vm/run -q --image "${IMAGE:-x86_64-base}" --mem 3G --timeout 2400 -- \
+	guardfree/tests/run guest
+done_testing

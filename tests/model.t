@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The model checker, in the guest: random operations against a model of memory;
+# see docs/model.md. And that it finds what it is for: kernels that are wrong in
+# one way each, as far as a library can pretend it.
+# MODEL_SEEDS (1-20) and MODEL_OPS (100000, of each seed) say how much.
+set -u
+# In the guest: what is printed, and the status.
+if [ "${1:-}" = guest ]; then
+	dir=$2
+	shift 2
+	"$dir/model" --jobs 2 --system --mce --coverage --out "$dir/out" "$@"
+	exit
+fi
+# The same seed twice: the same operations.
+if [ "${1:-}" = twice ]; then
+	for i in 1 2; do
+		"$2/model" --seeds 77 --ops 1500 --verbose --system | grep -v '^#' >"/tmp/$i" || exit 1
+	done
+	cmp /tmp/1 /tmp/2 && wc -l </tmp/1
+	exit
+fi
+# Each wrong kernel: it must be found, within some thousand operations.
+if [ "${1:-}" = broken ]; then
+	dir=$2
+	shift 2
+	for name; do
+		mkdir -p "$dir/broken/$name"
+		BROKEN=$name LD_PRELOAD=$dir/broken.so "$dir/model-dynamic" --seeds 1-4 --ops 15000 --jobs 2 \
+			--stop --shrink-time 20 --out "$dir/broken/$name" >"$dir/broken/$name/log" 2>&1
+		echo "$name $?" >>"$dir/broken/found"
+	done
+	exit
+fi
+# What was printed for each: status 1 on the kernel that it was found on, 0 on
+# the one that there is.
+if [ "${1:-}" = printed ]; then
+	dir=$2
+	shift 2
+	for name; do
+		BROKEN=$name LD_PRELOAD=$dir/broken.so "$dir/broken/$name/printed"
+		wrong=$?
+		"$dir/broken/$name/printed"
+		echo "$name $wrong $?" >>"$dir/broken/shown"
+	done >"$dir/broken/printed.log" 2>&1
+	exit
+fi
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+cd "$top" || exit 1
+image=${IMAGE:-x86_64-base}
+dir=$build/tests/model
+need_tools cc make
+need_image "$image"
+mkdir -p "$dir" || bail "cannot make $dir"
+rm -rf "$dir/out" "$dir/broken"
+mkdir -p "$dir/out" "$dir/broken"
+
+# What each pretends is in tests/model/broken.c.
+kernels='free-clears dontneed-clears pageout-clears willneed-clears collapse-clears skips-last
+	skips-populated is-mprotect leaks-memory table-boundary hole-is-success stops-at-hole
+	locked-accepted again-is-error toggles unpoison-zaps unpoison-skips-first mprotect-clears
+	munlock-clears mremap-drops fork-drops copy-overwrites unregister-clears wp-clears'
+
+works 'the model checker is built' make -s -C tests/model O="$dir"
+[ "$failed" = 0 ] || done_testing
+
+vm/run -q --image "$image" --swap 256M --rw "$dir" --timeout "${MODEL_TIMEOUT:-1500}" -- tests/model.t guest "$dir" \
+	--seeds "${MODEL_SEEDS:-1-20}" --ops "${MODEL_OPS:-100000}" >"$dir/log" 2>&1
+status=$?
+# The table last: it is what there is to see if all is right
+grep -v '^#' "$dir/log" >"$out"
+grep -c '^right seed' "$dir/log" >"$tmp/seeds"
+sed -n 's/^right: \([0-9]*\) operations.*/\1/p' "$dir/log" >"$tmp/ops"
+verdict $status "$(cat "$tmp/ops") operations over $(cat "$tmp/seeds") seeds: all as the model has it"
+if [ "${MODEL_SEEDS:-1-20}" = 1-20 ]; then
+	[ "$(cat "$tmp/seeds")" -ge 20 ] && [ "$(cat "$tmp/ops")" -ge 2000000 ]
+	verdict $? 'at least 2 million operations over at least 20 seeds'
+fi
+grep NEVER "$dir/log" >"$out"
+silent 'every operation that the kernel has succeeded at least once' "$out"
+
+works 'a seed makes the same operations each time' \
+	vm/run -q --image "$image" --swap 256M --timeout 300 -- tests/model.t twice "$dir"
+
+# shellcheck disable=SC2086 # a list
+vm/run -q --image "$image" --swap 256M --rw "$dir" --timeout "${MODEL_TIMEOUT:-1500}" -- tests/model.t broken "$dir" \
+	$kernels >"$out" 2>&1
+verdict $? 'the wrong kernels were run'
+shown=''
+for name in $kernels; do
+	c=$(find "$dir/broken/$name" -name 'seed-*.c' 2>/dev/null | head -n 1)
+	# Alone, as anybody would; and not a warning
+	if [ -n "$c" ] && cc -std=gnu11 -O1 -Wall -Wextra -Werror -pthread -o "$dir/broken/$name/printed" "$c" \
+		2>"$dir/broken/$name/cc"; then
+		shown="$shown $name"
+	fi
+done
+# shellcheck disable=SC2086
+vm/run -q --image "$image" --swap 256M --rw "$dir" --timeout 300 -- tests/model.t printed "$dir" $shown \
+	>"$out" 2>&1
+verdict $? 'what was printed for them was run'
+for name in $kernels; do
+	log=$dir/broken/$name/log
+	{ grep -v '^#' "$log"; cat "$dir/broken/$name/cc"; grep "^$name " "$dir/broken/shown"; } >"$out" 2>/dev/null
+	n=$(sed -n 's/^shrunk to \([0-9]*\) operations.*/\1/p' "$log" 2>/dev/null | head -n 1)
+	grep -q "^$name 1\$" "$dir/broken/found" && grep -q "^$name 1 0\$" "$dir/broken/shown" &&
+		[ "${n:-99}" -le 20 ]
+	verdict $? "a kernel with $name is found out; shown by ${n:-no} operations, as C of its own"
+done
+done_testing

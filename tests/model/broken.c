@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernels that are wrong in one way, as far as a program can pretend: put in
+ * front of libc with LD_PRELOAD, BROKEN says which. The model checker must find
+ * each of them; see tests/model.t.
+ */
+#include "rt.h"
+#include <dlfcn.h>
+
+static int broken(const char *name)
+{
+	static const char *which;
+
+	if (!which)
+		which = getenv("BROKEN") ? getenv("BROKEN") : "";
+	return !strcmp(which, name);
+}
+
+static int real_madvise(void *addr, size_t len, int advice)
+{
+	return syscall(SYS_madvise, addr, len, advice);
+}
+
+static size_t page_size(void)
+{
+	static size_t size;
+
+	if (!size)
+		size = sysconf(_SC_PAGESIZE);
+	return size;
+}
+
+static int is_populated(const void *addr)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (pread(fd, &entry, 8, (uintptr_t)addr / page_size() * 8) != 8)
+		entry = 0;
+	close(fd);
+	return entry >> 62 != 0;
+}
+
+/* A guard, on a kernel that has them: nothing is there, and nothing can be read */
+static int is_guard(const void *addr)
+{
+	return syscall(SYS_rt_sigprocmask, 99, addr, NULL, _NSIG / 8) < 0 && errno == EFAULT;
+}
+
+/* Of at most so many pages: a fault is found on few as well */
+static size_t at_most(size_t len)
+{
+	return len > 4096 * page_size() ? 4096 * page_size() : len;
+}
+
+int madvise(void *addr, size_t len, int advice)
+{
+	char *p = addr;
+	int r;
+
+	switch (advice) {
+	case MADV_FREE:
+		if (broken("free-clears"))
+			real_madvise(addr, len, MADV_GUARD_UNPOISON);
+		break;
+	case MADV_DONTNEED:
+		if (broken("dontneed-clears"))
+			real_madvise(addr, len, MADV_GUARD_UNPOISON);
+		break;
+	case MADV_PAGEOUT:
+		if (broken("pageout-clears"))
+			real_madvise(addr, len, MADV_GUARD_UNPOISON);
+		break;
+	case MADV_COLLAPSE:
+		if (broken("collapse-clears"))
+			real_madvise(addr, len, MADV_GUARD_UNPOISON);
+		break;
+	case MADV_WILLNEED:
+		if (broken("willneed-clears"))
+			real_madvise(addr, len, MADV_GUARD_UNPOISON);
+		break;
+	case MADV_GUARD_POISON:
+		if (broken("skips-last") && len > page_size())
+			return real_madvise(addr, len - page_size(), advice);
+		if (broken("skips-populated") && len == page_size() && is_populated(addr))
+			return real_madvise(addr, len, MADV_DONTNEED);
+		if (broken("is-mprotect")) {
+			r = real_madvise(addr, len, advice);
+			if (!r && len == page_size())
+				r = mprotect(addr, len, PROT_NONE);
+			return r;
+		}
+		if (broken("leaks-memory")) {
+			for (size_t i = 0; i < at_most(len) / page_size() && i < 32; i++)
+				if (mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == MAP_FAILED)
+					break;
+		}
+		if (broken("table-boundary")) {
+			const size_t table = page_size() / sizeof(long) * page_size();
+			char *boundary = (char *)(((uintptr_t)p + table - 1) / table * table);
+
+			r = real_madvise(addr, len, advice);
+			if (boundary > p && boundary < p + len)
+				real_madvise(boundary, page_size(), MADV_GUARD_UNPOISON);
+			return r;
+		}
+		if (broken("hole-is-success")) {
+			r = real_madvise(addr, len, advice);
+			return r && errno == ENOMEM ? 0 : r;
+		}
+		if (broken("stops-at-hole")) {
+			for (size_t i = 0; i < len && i < at_most(len); i += page_size())
+				if (real_madvise(p + i, page_size(), advice))
+					return -1;
+			return len > at_most(len) ? real_madvise(p + at_most(len), len - at_most(len), advice) : 0;
+		}
+		if (broken("locked-accepted")) {
+			r = real_madvise(addr, len, advice);
+			return r && errno == EINVAL && !((uintptr_t)addr % page_size()) ? 0 : r;
+		}
+		if (broken("again-is-error") && is_guard(addr)) {
+			real_madvise(addr, len, advice);
+			errno = EEXIST;
+			return -1;
+		}
+		if (broken("toggles") && len == page_size() && is_guard(addr) &&
+		    !real_madvise(addr, len, MADV_GUARD_UNPOISON))
+			return 0;
+		break;
+	case MADV_GUARD_UNPOISON:
+		if (broken("unpoison-zaps")) {
+			r = real_madvise(addr, len, advice);
+			real_madvise(addr, len, MADV_DONTNEED);
+			return r;
+		}
+		if (broken("unpoison-skips-first") && len > page_size())
+			return real_madvise(p + page_size(), len - page_size(), advice);
+		break;
+	}
+	return real_madvise(addr, len, advice);
+}
+
+/* What the real one would have kept */
+static void drop(void *addr, size_t len)
+{
+	real_madvise(addr, len, MADV_GUARD_UNPOISON);
+}
+
+int mprotect(void *addr, size_t len, int prot)
+{
+	int r = syscall(SYS_mprotect, addr, len, prot);
+
+	if (!r && broken("mprotect-clears"))
+		drop(addr, len);
+	return r;
+}
+
+int munlock(const void *addr, size_t len)
+{
+	int r = syscall(SYS_munlock, addr, len);
+
+	if (broken("munlock-clears"))
+		drop((void *)addr, len);
+	return r;
+}
+
+void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
+{
+	va_list ap;
+	void *new, *r;
+
+	va_start(ap, flags);
+	new = va_arg(ap, void *);
+	va_end(ap);
+	r = (void *)syscall(SYS_mremap, old, old_len, new_len, flags, new);
+	if (r != MAP_FAILED && (flags & MREMAP_FIXED) && broken("mremap-drops"))
+		drop(r, new_len);
+	return r;
+}
+
+/* All that the program maps */
+static void drop_all(void)
+{
+	char buf[1 << 14], *line, *next;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
+		have += n;
+		buf[have] = 0;
+		for (line = buf; (next = strchr(line, '\n')); line = next + 1) {
+			unsigned long long from, to;
+
+			if (sscanf(line, "%llx-%llx", &from, &to) == 2)
+				drop((void *)(uintptr_t)from, to - from);
+		}
+		have -= line - buf;
+		memmove(buf, line, have);
+	}
+	close(fd);
+}
+
+pid_t fork(void)
+{
+	pid_t (*real)(void) = (pid_t (*)(void))(uintptr_t)dlsym(RTLD_NEXT, "fork");
+	pid_t pid = real();
+
+	if (!pid && broken("fork-drops"))
+		drop_all();
+	return pid;
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request == UFFDIO_COPY && broken("copy-overwrites")) {
+		struct uffdio_copy *copy = arg;
+
+		drop((void *)(uintptr_t)copy->dst, copy->len);
+	}
+	if (request == UFFDIO_UNREGISTER && broken("unregister-clears")) {
+		struct uffdio_range *range = arg;
+
+		drop((void *)(uintptr_t)range->start, range->len);
+	}
+	if (request == UFFDIO_WRITEPROTECT && broken("wp-clears")) {
+		struct uffdio_writeprotect *wp = arg;
+
+		drop((void *)(uintptr_t)wp->range.start, wp->range.len);
+	}
+	return syscall(SYS_ioctl, fd, request, arg);
+}

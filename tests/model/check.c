@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Is everything as the model has it? What is checked between operations leaves
+ * all as it is, if it is as it should be: empty pages are not touched, and are
+ * found to be guards by operations only, or at the end.
+ */
+#include "model.h"
+
+static uint64_t seed;
+
+static uint32_t some(uint32_t n)
+{
+	return mix(&seed) % n;
+}
+
+static void want_fault(const struct run *r, uint32_t pg, bool write, int want_sig)
+{
+	static const uint32_t junk[2] = { 0xdead, 0xbeef };
+	uint32_t val[2];
+	int sig = write ? rt_store(pg, junk) : rt_load(pg, val);
+
+	if (sig != want_sig)
+		diverge(W_ACCESS, pg, write, want_sig, 0, "a %s gives signal %d, not %d",
+			write ? "write" : "read", sig, want_sig);
+	if (!sig)
+		return;
+	if (rt_fault.addr != rt_addr(pg))
+		diverge(W_OTHER, pg, 0, 0, 0, "si_addr is %#lx, not %#lx", (unsigned long)rt_fault.addr,
+			(unsigned long)rt_addr(pg));
+	/* Mainline on x86 says that there is no mapping */
+	if (sig == SIGSEGV && rt_fault.code != (r->st == UNMAPPED ? SEGV_MAPERR : SEGV_ACCERR) &&
+	    !(mainline && r->st == GUARD))
+		diverge(W_OTHER, pg, 0, 0, 0, "si_code is %d", rt_fault.code);
+	if (r->st == GUARD)
+		sh->seen[write ? SEEN_WRITE_SEGV : SEEN_READ_SEGV]++;
+}
+
+static void check_contents(const struct run *r, uint32_t pg)
+{
+	const uint32_t id = run_id(r, pg - r->pg);
+	const bool readable = !model_access(r, false, false);
+	uint32_t val[2] = { 0, 0 };
+	int err;
+
+	if (!readable && !((has & HAS_FORCE) && !model_access(r, false, true)))
+		return;
+	err = readable ? rt_load(pg, val) : rt_peek(pg, val);
+	if (r->st == DATA && (err || val[0] != id || val[1] != ~id))
+		diverge(W_CONTENTS, pg, id, ~id, 0, "error %d, reads %#x %#x, not %#x", err, val[0], val[1], id);
+	if (r->st == LAZY && (err || ((val[0] || val[1]) && (val[0] != id || val[1] != ~id))))
+		diverge(W_ZERO_OR, pg, id, ~id, 0, "error %d, reads %#x %#x, not %#x or 0", err, val[0], val[1],
+			id);
+	if (r->st == EMPTY && (err || val[0] || val[1]))
+		diverge(W_CONTENTS, pg, 0, 0, 0, "error %d, reads %#x %#x, not 0", err, val[0], val[1]);
+}
+
+static void check_guard(const struct run *r, uint32_t pg)
+{
+	uint32_t val[2];
+	int err;
+
+	/* A signal takes much longer than a system call */
+	switch (some(32)) {
+	case 0:
+		want_fault(r, pg, false, SIGSEGV);
+		return;
+	case 1:
+		want_fault(r, pg, true, SIGSEGV);
+		return;
+	case 2:
+	case 3:
+		if (!(has & HAS_FORCE))
+			break;
+		/* Whatever the protection */
+		err = rt_peek(pg, val);
+		if (err != -EIO)
+			diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "/proc/self/mem says %d, not EIO", err);
+		return;
+	case 4 ... 7:
+		if (rt_kernel_writes(pg))
+			diverge(W_ACCESS, pg, 1, SIGSEGV, 0, "the kernel writes to it");
+		sh->seen[SEEN_EFAULT]++;
+		return;
+	}
+	if (rt_kernel_reads(pg))
+		diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "the kernel reads it");
+	sh->seen[SEEN_EFAULT]++;
+}
+
+static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
+{
+	const uint64_t here = entry & (PM_PRESENT | PM_SWAPPED);
+
+	if (here & PM_SWAPPED && r->st == DATA)
+		sh->seen[SEEN_SWAPPED]++;
+	switch (r->st) {
+	case DATA:
+		if (is_anon(r) && !here)
+			diverge(W_PAGEMAP, pg, PM_PRESENT | PM_SWAPPED, 1, 0, "pagemap has nothing: %#llx",
+				(unsigned long long)entry);
+		if ((r->fl & F_WP) && !(r->fl & F_WPQ) && !(entry & PM_WP))
+			diverge(W_PAGEMAP, pg, PM_WP, 1, 0, "pagemap has it not write-protected: %#llx",
+				(unsigned long long)entry);
+		if (!(r->fl & (F_WP | F_WPQ)) && !(r->at & AT_ASYNC) && (entry & PM_WP) && (r->at & AT_WP))
+			diverge(W_PAGEMAP, pg, PM_WP, 0, 0, "pagemap has it write-protected: %#llx",
+				(unsigned long long)entry);
+		break;
+	case GUARD:
+		/* Mainline has a bit for it, so that it is seen when it has gone */
+		if (mainline && !(entry & PM_GUARD))
+			diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "pagemap has no guard but %#llx",
+				(unsigned long long)entry);
+		if (here & (mainline ? PM_PRESENT : PM_PRESENT | PM_SWAPPED))
+			diverge(W_PAGEMAP, pg, mainline ? PM_PRESENT : PM_PRESENT | PM_SWAPPED, 0, 0, "pagemap has a guard as %#llx",
+				(unsigned long long)entry);
+		break;
+	case EMPTY:
+		/* What protects an empty page from writes looks swapped out */
+		if ((r->fl & (F_POP | F_WP | F_WPQ)) || (r->at & (AT_WP | AT_ASYNC)))
+			break;
+		/* fall through */
+	case UNMAPPED:
+		if (here)
+			diverge(W_PAGEMAP, pg, PM_PRESENT | PM_SWAPPED, 0, 0, "pagemap has %#llx where nothing is",
+				(unsigned long long)entry);
+		break;
+	}
+}
+
+static void check_page(const struct run *r, uint32_t pg)
+{
+	sh->seen[SEEN_PAGES]++;
+	switch (r->st) {
+	case GUARD:
+		check_guard(r, pg);
+		break;
+	case DATA:
+	case LAZY:
+		check_contents(r, pg);
+		if (!(r->at & AT_W) && !some(16))
+			want_fault(r, pg, true, SIGSEGV);
+		if ((r->fl & (F_WP | F_WPQ)) == F_WP && (r->at & AT_W) && r->st == DATA && !some(16))
+			want_fault(r, pg, true, SIGBUS);
+		break;
+	case ERROR:
+		if (!some(4)) {
+			const bool write = some(2);
+
+			want_fault(r, pg, write, model_access(r, write, false));
+		}
+		break;
+	case UNMAPPED:
+		if (!some(16))
+			want_fault(r, pg, some(2), SIGSEGV);
+		break;
+	case EMPTY:
+		if (!(r->at & AT_R) && !some(16))
+			want_fault(r, pg, some(2), SIGSEGV);
+		break;
+	}
+}
+
+static void check_range(uint32_t pg, uint32_t n)
+{
+	static uint64_t entries[64];
+	uint32_t at = pg;
+
+	/* The pages on both sides belong to it; not each time */
+	if (OFF(pg) && !some(2)) {
+		pg--;
+		n++;
+	}
+	if (OFF(pg) + n < rt_win[WIN(pg)].pages && !some(2))
+		n++;
+	if (n <= 64 && !rt_pagemap(pg, n, entries)) {
+		at = pg;
+		for_parts(r, pg, n)
+			for (uint32_t i = 0; i < r.n; i++, at++)
+				check_pagemap(&r, at, entries[at - pg]);
+	}
+	for_parts(r, pg, n) {
+		const uint32_t spots[] = { 0, r.n - 1, some(r.n) };
+
+		for (int i = 0; i < 3; i++) {
+			if (i && spots[i] == 0)
+				continue;
+			if (n > 64 && !rt_pagemap(r.pg + spots[i], 1, entries))
+				check_pagemap(&r, r.pg + spots[i], entries[0]);
+			if (!some(i < 2 ? 2 : 4))
+				check_page(&r, r.pg + spots[i]);
+		}
+	}
+}
+
+/* The fewest and the most boundaries of VMAs that there can be in a window */
+static void boundaries(int win, int *min, int *max)
+{
+	struct run before = { 0 };
+
+	*min = *max = 0;
+	for_parts(r, PG(win, 0), rt_win[win].pages) {
+		if (before.n && (r.st != UNMAPPED || before.st != UNMAPPED)) {
+			const bool both = r.st != UNMAPPED && before.st != UNMAPPED;
+
+			if (!both || r.at != before.at) {
+				++*min;
+				++*max;
+			} else if (r.fl & F_EDGE) {
+				++*max;
+			}
+		}
+		before = r;
+	}
+}
+
+static void check_vmas(void)
+{
+	static uint32_t at[MAX_RUNS];
+	int min, max, all = rt_vma_boundaries(at, MAX_RUNS), n[NR_WIN] = { 0 };
+
+	if (all < 0)
+		return;
+	for (int i = 0; i < all; i++) {
+		const struct run *r = &runs[model_find(at[i])], *b = r - 1;
+
+		n[WIN(at[i])]++;
+		/* Never where nothing that the program did has put one */
+		if (r->pg != at[i] || (r->at == b->at && (r->st == UNMAPPED) == (b->st == UNMAPPED) &&
+				       !(r->fl & F_EDGE))) {
+			boundaries(WIN(at[i]), &min, &max);
+			diverge(W_BOUNDARIES, at[i], min, max, 0, "a VMA ends in front of it");
+		}
+	}
+	for (int w = 0; w < NR_WIN; w++) {
+		boundaries(w, &min, &max);
+		if (n[w] < min || n[w] > max)
+			diverge(W_BOUNDARIES, PG(w, 0), min, max, 0,
+				"window %d: %d boundaries of VMAs, not %d to %d", w, n[w], min, max);
+	}
+}
+
+static void check_anon(void)
+{
+	static long cpus;
+	int64_t min = 0, max = 0, n, slack;
+
+	/* A child has what it was given */
+	if (depth)
+		return;
+	for (int i = 0; i < nr_runs; i++) {
+		const struct run *r = &runs[i];
+
+		if (r->at & AT_SHM)
+			continue;
+		if (r->st == DATA)
+			min += r->n;
+		if (r->st == DATA || r->st == LAZY || (r->st == EMPTY && r->fl & F_POP && is_anon(r)))
+			max += r->n;
+	}
+	/* What the kernel counts apart on each CPU; and what we use ourselves */
+	if (!cpus)
+		cpus = sysconf(_SC_NPROCESSORS_CONF);
+	slack = cpus * 64 + 100;
+	n = rt_anon_pages();
+	/* Pages in the swap cache on their way out or in are counted by nobody or twice */
+	if (n < min - slack || n > max + slack)
+		diverge(W_ANON, 0, min, max, slack, "%lld pages of anonymous memory, not %lld to %lld",
+			(long long)n, (long long)min, (long long)max);
+}
+
+static void check_all_pagemap(void)
+{
+	static uint64_t entries[2048];
+
+	for (int w = 0; w < NR_WIN; w++) {
+		uint32_t n = rt_win[w].pages, pg = PG(w, 0);
+
+		if (n > 2048) {
+			pg += some(n - 512);
+			n = 512;
+		}
+		if (rt_pagemap(pg, n, entries))
+			continue;
+		for_parts(r, pg, n)
+			for (uint32_t i = 0; i < r.n; i++)
+				check_pagemap(&r, r.pg + i, entries[r.pg + i - pg]);
+	}
+}
+
+void check_everything(uint64_t with)
+{
+	seed = with;
+	sh->seen[SEEN_FULL]++;
+	check_all_pagemap();
+	for (int i = 0; i < nr_runs; i++) {
+		const struct run r = runs[i];
+		const uint32_t spots[] = { 0, r.n - 1, some(r.n) };
+
+		check_page(&r, r.pg + spots[some(3)]);
+	}
+	if (with & 1) {
+		check_vmas();
+		check_anon();
+	}
+}
+
+void check_after(const struct op *o)
+{
+	uint32_t range[2][2];
+	int n;
+
+	seed = o->check;
+	if (!(o->check & 0x7f)) {
+		check_everything(o->check >> 8);
+		return;
+	}
+	n = op_ranges(o, range);
+	/* POISON and UNPOISON always; others are looked at by those that follow */
+	if (o->check & 0x100 && o->code != OP_MADVISE)
+		return;
+	for (int i = 0; i < n; i++)
+		check_range(range[i][0], range[i][1]);
+}
+
+static void final_page(const struct run *r, uint32_t pg)
+{
+	uint32_t val[2];
+	int sig;
+
+	switch (r->st) {
+	case GUARD:
+		want_fault(r, pg, false, SIGSEGV);
+		if ((has & HAS_FORCE) && rt_peek(pg, val) != -EIO)
+			diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "/proc/self/mem reads it");
+		break;
+	case UNMAPPED:
+		want_fault(r, pg, false, SIGSEGV);
+		break;
+	default:
+		check_contents(r, pg);
+		sig = model_access(r, true, false);
+		if (sig > 0)
+			want_fault(r, pg, true, sig);
+		break;
+	}
+}
+
+/* Guards do not change when they are hit: first, as what is hit can be printed best */
+static void final_pages(bool guards, bool thorough)
+{
+	for (int i = 0; i < nr_runs; i++) {
+		const struct run r = runs[i];
+
+		if ((r.st == GUARD) != guards)
+			continue;
+		for (uint32_t k = 0; k < r.n; k++) {
+			const bool edge = k < 2 || k >= r.n - 2;
+
+			if (thorough ? r.n <= 128 || k < 16 || k >= r.n - 16 || k % (r.n / 32) == 0 :
+			    r.n <= 8 || edge || (r.n <= 2048 ? !some(16) : k % (r.n / 16) == 0))
+				final_page(&r, r.pg + k);
+		}
+	}
+}
+
+void check_final(bool thorough)
+{
+	seed = sh->rng;
+	final_pages(true, thorough);
+	check_vmas();
+	check_anon();
+	check_all_pagemap();
+	if (thorough)
+		check_all_pagemap();
+	final_pages(false, thorough);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What each page of the windows is thought to be. */
+#include "model.h"
+
+struct run runs[MAX_RUNS];
+int nr_runs;
+uint32_t lock_future;
+uint32_t brk_pages;
+
+/* Nothing in this may still be there from what was there */
+static void normalise(struct run *r)
+{
+	if (r->st == UNMAPPED) {
+		r->at = r->fl = r->id = 0;
+		return;
+	}
+	if (r->st != DATA && r->st != LAZY) {
+		r->id = 0;
+		r->fl &= ~(F_STEP | F_SHARED);
+	}
+	if (r->st == GUARD || r->st == ERROR)
+		r->fl &= ~(F_POP | F_WP | F_WPQ);
+	/* khugepaged may fill it at any time; it is told not to where faults are watched */
+	if (r->st == EMPTY && (r->at & AT_HUGE) && !(r->at & AT_UFFD))
+		r->fl |= F_POP;
+	if (r->st == EMPTY && !is_anon(r))
+		r->fl |= F_POP;
+	if (r->n == 1)
+		r->fl |= r->st == DATA || r->st == LAZY ? F_STEP : 0;
+}
+
+static bool alike(const struct run *a, const struct run *b)
+{
+	if (a->pg + a->n != b->pg || WIN(a->pg) != WIN(b->pg) || a->st != b->st || a->at != b->at ||
+	    (a->fl | F_EDGE | F_STEP) != (b->fl | F_EDGE | F_STEP) || (b->fl & F_EDGE))
+		return false;
+	if (a->st != DATA && a->st != LAZY)
+		return true;
+	/* One page is of either kind */
+	if ((a->fl & F_STEP || a->n == 1) && (b->fl & F_STEP || b->n == 1) && a->id + a->n == b->id)
+		return true;
+	return !(a->fl & F_STEP && a->n > 1) && !(b->fl & F_STEP && b->n > 1) && a->id == b->id;
+}
+
+static void join(struct run *a, const struct run *b)
+{
+	if (a->st == DATA || a->st == LAZY) {
+		if (a->id == b->id)
+			a->fl &= ~F_STEP;
+		else
+			a->fl |= F_STEP;
+	}
+	a->n += b->n;
+}
+
+int model_find(uint32_t pg)
+{
+	int low = 0, high = nr_runs - 1;
+
+	while (low < high) {
+		int mid = (low + high + 1) / 2;
+
+		if (runs[mid].pg <= pg)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	return low;
+}
+
+static void cut(struct run *r, uint32_t pg, uint32_t end)
+{
+	if (pg > r->pg) {
+		r->id = run_id(r, pg - r->pg);
+		r->n -= pg - r->pg;
+		r->pg = pg;
+		r->fl &= ~F_EDGE;
+	}
+	if (r->pg + r->n > end)
+		r->n = end - r->pg;
+}
+
+/* The index of the run that begins at the page, or would, at the end of a window */
+static int split(uint32_t pg)
+{
+	int i = model_find(pg);
+
+	if (runs[i].pg == pg)
+		return i;
+	if (runs[i].pg + runs[i].n == pg)
+		return i + 1;
+	if (nr_runs >= MAX_RUNS - 1)
+		rt_die("more than %d runs", MAX_RUNS);
+	memmove(&runs[i + 1], &runs[i], (nr_runs - i) * sizeof(*runs));
+	nr_runs++;
+	cut(&runs[i], runs[i].pg, pg);
+	cut(&runs[i + 1], pg, UINT32_MAX);
+	return i + 1;
+}
+
+static void tidy(int from, int to)
+{
+	int out;
+
+	if (from < 0)
+		from = 0;
+	if (to > nr_runs)
+		to = nr_runs;
+	out = from;
+	for (int i = from; i < to; i++) {
+		normalise(&runs[i]);
+		if (out > from && alike(&runs[out - 1], &runs[i]))
+			join(&runs[out - 1], &runs[i]);
+		else
+			runs[out++] = runs[i];
+	}
+	if (out != to) {
+		memmove(&runs[out], &runs[to], (nr_runs - to) * sizeof(*runs));
+		nr_runs -= to - out;
+	}
+}
+
+void model_change(uint32_t pg, uint32_t n, void (*fn)(struct run *, uint32_t), uint32_t arg)
+{
+	int i, j;
+
+	if (!n)
+		return;
+	i = split(pg);
+	j = split(pg + n);
+	for (int k = i; k < j; k++)
+		fn(&runs[k], arg);
+	tidy(i - 1, j + 1);
+}
+
+static void edge(uint32_t pg)
+{
+	if (OFF(pg) && OFF(pg) < rt_win[WIN(pg)].pages)
+		runs[split(pg)].fl |= F_EDGE;
+}
+
+/* The VMAs may have been split at both ends of the range */
+void model_edges(uint32_t pg, uint32_t n)
+{
+	edge(pg);
+	edge(pg + n);
+}
+
+static void set(struct run *r, uint32_t arg)
+{
+	const struct run *from = &runs[MAX_RUNS - 1];
+
+	(void)arg;
+	r->st = from->st;
+	r->at = from->at;
+	r->id = run_id(from, r->pg - from->pg);
+	r->fl = (r->fl & F_EDGE) | (from->fl & ~F_EDGE);
+}
+
+void model_set(const struct run *r)
+{
+	/* The last is never used: see split() */
+	runs[MAX_RUNS - 1] = *r;
+	model_change(r->pg, r->n, set, 0);
+}
+
+bool model_part(struct run *r, uint32_t pg, uint32_t n)
+{
+	uint32_t next = r->n ? r->pg + r->n : pg;
+
+	if (next >= pg + n)
+		return false;
+	*r = runs[model_find(next)];
+	cut(r, next, pg + n);
+	return true;
+}
+
+void model_reset(void)
+{
+	nr_runs = 0;
+	lock_future = 0;
+	brk_pages = 0;
+	for (int w = 0; w < NR_WIN; w++) {
+		struct run *r = &runs[nr_runs++];
+
+		*r = (struct run){ .pg = PG(w, 0), .n = rt_win[w].pages };
+		if (w == W_STACK) {
+			r->st = EMPTY;
+			r->at = AT_R | AT_W;
+		}
+	}
+}
+
+int model_access(const struct run *r, bool write, bool force)
+{
+	if (r->st == UNMAPPED)
+		return SIGSEGV;
+	if (!(r->at & (write ? AT_W : AT_R))) {
+		if (!force || (write && (r->at & AT_SHM)))
+			return SIGSEGV;
+	}
+	if (r->st == GUARD)
+		return SIGSEGV;
+	if (r->st == ERROR)
+		return SIGBUS;
+	if (r->at & AT_MISS) {
+		if (r->st == LAZY)
+			return -1;
+		if (r->st == EMPTY)
+			return r->fl & F_POP ? -1 : SIGBUS;
+	}
+	if (write && (r->fl & F_WPQ))
+		return -1;
+	if (write && (r->fl & F_WP))
+		return SIGBUS;
+	return 0;
+}
+
+/* What the model is in a child */
+static void forked(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	if (r->at & AT_NOFORK) {
+		r->st = UNMAPPED;
+		return;
+	}
+	if ((r->at & AT_WIPE) && r->st != UNMAPPED) {
+		r->st = EMPTY;
+		r->fl &= F_EDGE;
+	}
+	/* What stands for the protection of an empty page need not be copied */
+	r->fl &= ~(F_WP | F_WPQ);
+	r->at &= ~(AT_LOCKED | AT_ONFAULT | AT_UFFD);
+}
+
+static void shared(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	if (r->st == DATA || r->st == LAZY)
+		r->fl |= F_SHARED;
+}
+
+void model_fork(bool child)
+{
+	for (int w = 0; w < NR_WIN; w++) {
+		if (child)
+			model_change(PG(w, 0), rt_win[w].pages, forked, 0);
+		model_change(PG(w, 0), rt_win[w].pages, shared, 0);
+	}
+	if (child)
+		lock_future = 0;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The shadow model, and what the parts of the checker know of each other. */
+#include "rt.h"
+
+/* What a page is */
+enum state {
+	UNMAPPED,
+	EMPTY,		/* reads as 0; with F_POP something may be there already */
+	DATA,		/* has contents, here or in swap */
+	LAZY,		/* after MADV_FREE: its contents, or 0, until it is written */
+	GUARD,
+	ERROR,		/* after UFFDIO_POISON or a memory failure: SIGBUS */
+};
+
+/* What is known of a page besides */
+enum {
+	F_STEP = 1,	/* DATA and LAZY: each page has the id of the one before + 1 */
+	F_POP = 2,
+	F_WP = 4,	/* write-protected by userfaultfd */
+	F_WPQ = 8,	/* maybe */
+	F_SHARED = 16,	/* maybe mapped elsewhere too: by a child, by KSM */
+	F_EDGE = 32,	/* a VMA may end in front of the first page of the run */
+};
+
+/* Attributes of the VMA */
+enum {
+	AT_R = 1 << 0, AT_W = 1 << 1, AT_LOCKED = 1 << 2, AT_ONFAULT = 1 << 3,
+	AT_WIPE = 1 << 4, AT_NOFORK = 1 << 5, AT_SEALED = 1 << 6, AT_HUGE = 1 << 7,
+	AT_NOHUGE = 1 << 8, AT_MERGE = 1 << 9, AT_MISS = 1 << 10, AT_WP = 1 << 11,
+	AT_ASYNC = 1 << 12, AT_SHM = 1 << 13, AT_FILE = 1 << 14, AT_NODUMP = 1 << 15,
+	AT_RANDOM = 1 << 16, AT_SEQ = 1 << 17, AT_NAME = 1 << 18,
+	AT_UFFD = AT_MISS | AT_WP | AT_ASYNC,
+	AT_NOTANON = AT_SHM | AT_FILE,
+};
+
+/* Pages in a row that are alike. A window is a row of runs without gaps. */
+struct run {
+	uint32_t pg, n, id, at;
+	uint8_t st, fl;
+};
+
+#define MAX_RUNS 8192
+extern struct run runs[MAX_RUNS];
+extern int nr_runs;
+extern uint32_t lock_future;	/* AT_LOCKED | AT_ONFAULT after mlockall(MCL_FUTURE) */
+extern uint32_t brk_pages;
+
+void model_reset(void);
+int model_find(uint32_t pg);
+/* Calls @fn for each run in the range, cut to it; it may change all but the place */
+void model_change(uint32_t pg, uint32_t n, void (*fn)(struct run *, uint32_t), uint32_t arg);
+void model_edges(uint32_t pg, uint32_t n);
+void model_set(const struct run *r);
+void model_fork(bool child);	/* before it, and in the child once more */
+
+/* for_parts(r, pg, n): struct run r is each run in the range, cut to it */
+bool model_part(struct run *r, uint32_t pg, uint32_t n);
+#define for_parts(r, from, len) \
+	for (struct run r = { 0 }; model_part(&r, from, len); )
+
+static inline uint32_t run_id(const struct run *r, uint32_t i)
+{
+	return r->fl & F_STEP ? r->id + i : r->id;
+}
+
+static inline bool is_anon(const struct run *r)
+{
+	return !(r->at & AT_NOTANON);
+}
+
+/*
+ * What an access to a page of the run gives: 0, a signal, or -1 if the model
+ * cannot tell. @force: as a debugger does, without regard to protections.
+ */
+int model_access(const struct run *r, bool write, bool force);
+
+/* --- Operations ---------------------------------------------------------- */
+
+struct op {
+	uint16_t code;
+	uint16_t sub;		/* which of its kind, for the table of what was tried */
+	uint32_t check;		/* seeds what is checked after it */
+	int64_t a[6];
+};
+
+enum outcome { SUCCESS, FAILURE, SKIPPED };
+
+#define MAX_SUB 32
+struct opdef {
+	const char *name;
+	const char *args;	/* p: page; n: pages from there; a: advice; d: others */
+	int weight;		/* how often, of 1000 or so; 0: not by itself */
+	void (*gen)(struct op *o);
+	enum outcome (*run)(const struct op *o);
+	const char *const *subs;
+	uint64_t needs;		/* what the kernel must have */
+};
+
+extern const struct opdef opdefs[];
+extern const int nr_opdefs;
+enum { OP_FORK, OP_END, OP_MADVISE };
+
+/* What the kernel has */
+enum {
+	HAS_UFFD = 1, HAS_WP = 2, HAS_ASYNC = 4, HAS_MOVE = 8, HAS_UPOISON = 16,
+	HAS_SEAL = 32, HAS_SCAN = 64, HAS_THP = 128, HAS_KSM = 256, HAS_SWAP = 512,
+	HAS_SOFTDIRTY = 1 << 10, HAS_PMADVISE = 1 << 11, HAS_NAME = 1 << 12, HAS_SYSTEM = 1 << 13,
+	HAS_FORCE = 1 << 14, HAS_MCE = 1 << 15, HAS_MOVEPAGES = 1 << 16, HAS_VMRW = 1 << 17,
+	HAS_SMAPS = 1 << 18, HAS_COLLAPSE = 1 << 19, HAS_POPULATE = 1 << 20, HAS_DLOCKED = 1 << 21,
+	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
+};
+extern uint64_t has;
+extern bool mainline;
+extern int depth;		/* of forks */
+uint64_t probe_kernel(void);
+bool op_available(int code, int sub);
+const char *sub_name(int code, int sub);
+void gen_op(struct op *o);
+bool advice_name(int64_t value, const char **name);
+/* The range that an operation has to do with, to check */
+int op_ranges(const struct op *o, uint32_t range[2][2]);
+
+/* --- The run ------------------------------------------------------------- */
+
+enum wrong { W_NONE, W_RESULT, W_ACCESS, W_CONTENTS, W_ZERO_OR, W_PAGEMAP, W_MINCORE, W_BOUNDARIES, W_ANON, W_OTHER };
+
+struct divergence {
+	int kind;
+	int at;			/* index of the operation */
+	uint32_t pg;
+	int64_t a, b, c;	/* what the model wants, by kind */
+	char text[400];
+};
+
+enum seen { SEEN_SWAPPED, SEEN_HUGE, SEEN_KSM, SEEN_WRITTEN, SEEN_READ_SEGV, SEEN_WRITE_SEGV, SEEN_EFAULT,
+	    SEEN_PAGES, SEEN_FULL, NR_SEEN };
+
+#define MAX_LOG 8192
+#define MAX_OPS 128
+/* Shared by the processes of a run */
+struct shared {
+	uint64_t rng;
+	uint32_t next_id;
+	uint32_t enabled[MAX_OPS];	/* in this episode: mask of subs */
+	bool generate;			/* the log is written, not followed */
+	struct op queue[8];		/* what comes next */
+	int queued;
+	int limit, pos;
+	struct op log[MAX_LOG];
+	struct divergence div;
+	/* The table of what was tried */
+	uint64_t tried[MAX_OPS][MAX_SUB], succeeded[MAX_OPS][MAX_SUB], skipped[MAX_OPS][MAX_SUB];
+	uint64_t seen[NR_SEEN];
+	/* With --profile: ns of each, and of the checks after it */
+	uint64_t ns[MAX_OPS][MAX_SUB], check_ns[MAX_OPS][MAX_SUB];
+	uint64_t total;
+	volatile bool stop;		/* of the first worker: for all */
+};
+extern struct shared *sh;
+
+uint64_t rnd(uint64_t n);	/* 0 to n - 1, from the seed */
+uint64_t mix(uint64_t *state);
+__attribute__((noreturn, format(printf, 6, 7)))
+void diverge(int kind, uint32_t pg, int64_t a, int64_t b, int64_t c, const char *fmt, ...);
+
+void check_after(const struct op *o);
+void check_everything(uint64_t seed);	/* leaves all as it is */
+void check_final(bool thorough);	/* reads and writes, at last */
+
+/*
+ * How a sequence is followed: with the checks after each operation that it was
+ * found with, or only what the operations themselves find and all of it at the
+ * end. The latter is what can be printed as it is.
+ */
+enum checks { CHECK_AS_FOUND, CHECK_AT_END };
+/* Follows sh->log, in a child: is anything wrong? sh->div says what */
+bool replay(enum checks checks);
+/* What is left of sh->log when all is left out that need not be in it */
+extern unsigned int shrink_seconds;
+enum checks shrink(struct op *list, int *n, struct divergence *d);
+void emit(int fd, uint64_t seed, const struct op *list, int n, const struct divergence *d,
+	  enum checks checks);
+void describe(int fd, const struct op *o);

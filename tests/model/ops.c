@@ -1,0 +1,2175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The operations: how their arguments are drawn, what the model says that they
+ * do, and whether the kernel did that. An operation must be right in any state,
+ * because those before it may have been left out: see shrink.c. Where the model
+ * cannot tell the result it is not made (SKIPPED).
+ */
+#include "model.h"
+
+uint64_t has;
+bool mainline;
+int depth;
+
+#define A(i) o->a[i]
+
+/* What it all costs: pages that one operation may fill */
+#define FILL 64
+
+/* --- Changes of a run, for model_change() --------------------------------- */
+
+static void to_unmapped(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	r->st = UNMAPPED;
+}
+
+static void to_empty(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	r->st = EMPTY;
+	r->fl &= F_EDGE;
+}
+
+static void to_guard(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	r->st = GUARD;
+	r->fl &= F_EDGE;
+}
+
+static void to_unguard(struct run *r, uint32_t arg)
+{
+	if (r->st == GUARD)
+		to_empty(r, arg);
+}
+
+/* As by MADV_DONTNEED */
+static void discard(struct run *r, uint32_t arg)
+{
+	if (r->st == GUARD || r->st == UNMAPPED || (r->at & AT_SHM))
+		return;
+	to_empty(r, arg);
+}
+
+static void lazy(struct run *r, uint32_t arg)
+{
+	if (r->st == ERROR) {
+		to_empty(r, arg);
+	} else if (r->st == DATA || r->st == LAZY) {
+		r->st = LAZY;
+		r->fl &= ~F_SHARED;
+		if (r->fl & F_WP)
+			r->fl |= F_WPQ;
+	} else if (r->st == EMPTY && r->fl & F_WP && r->fl & F_POP) {
+		/* What was filled may go, and with it its protection */
+		r->fl |= F_WPQ;
+	}
+}
+
+/* Something may be there now, which reads as 0 still */
+static void populate(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	if (r->st == EMPTY)
+		r->fl |= F_POP;
+}
+
+static void fill_protected(struct run *r, uint32_t arg)
+{
+	if (r->fl & (F_WP | F_WPQ))
+		populate(r, arg);
+}
+
+static void set_attr(struct run *r, uint32_t bits)
+{
+	if (r->st != UNMAPPED)
+		r->at |= bits;
+}
+
+static void clear_attr(struct run *r, uint32_t bits)
+{
+	if (r->st != UNMAPPED)
+		r->at &= ~bits;
+}
+
+static void set_prot(struct run *r, uint32_t bits)
+{
+	if (r->st != UNMAPPED)
+		r->at = (r->at & ~(AT_R | AT_W)) | bits;
+}
+
+/* What is locked is filled when it becomes writable, so that it need not be later */
+static void fill_locked(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	if ((r->at & (AT_LOCKED | AT_ONFAULT | AT_W)) == AT_LOCKED)
+		populate(r, 0);
+}
+
+static void set_lock(struct run *r, uint32_t bits)
+{
+	if (r->st != UNMAPPED)
+		r->at = (r->at & ~(AT_LOCKED | AT_ONFAULT)) | bits;
+}
+
+/* A change of attributes, where it changes any */
+static void attributes(uint32_t pg, uint32_t n, void (*fn)(struct run *, uint32_t), uint32_t arg)
+{
+	bool changes = false;
+
+	for_parts(r, pg, n) {
+		struct run old = r;
+
+		fn(&r, arg);
+		changes |= r.at != old.at;
+	}
+	if (!changes)
+		return;
+	model_edges(pg, n);
+	model_change(pg, n, fn, arg);
+}
+
+static void wrote(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
+{
+	while (n) {
+		struct run r = runs[model_find(pg)];
+		uint32_t here = r.pg + r.n - pg;
+
+		if (here > n)
+			here = n;
+		r.pg = pg;
+		r.n = here;
+		r.st = DATA;
+		r.id = id;
+		r.fl = step ? F_STEP : 0;
+		model_set(&r);
+		pg += here;
+		n -= here;
+		id += here * step;
+	}
+}
+
+/* --- Results -------------------------------------------------------------- */
+
+static enum outcome expect(int64_t got, int64_t value)
+{
+	if (got != value)
+		diverge(W_RESULT, 0, value, 0, 0, "returned %lld (%s), not %lld (%s)", (long long)got,
+			got < 0 && got > -4096 ? strerror(-got) : "", (long long)value,
+			value < 0 && value > -4096 ? strerror(-value) : "");
+	return got < 0 ? FAILURE : SUCCESS;
+}
+
+/* What a call returns that got so far: an error only if it got nowhere */
+static int64_t far_or(uint32_t done, int err)
+{
+	return done ? (int64_t)done : err;
+}
+
+/* Pages until the first that fails; *why: 0 if none does, -1 if that is not known */
+static uint32_t accessible(uint32_t pg, uint32_t n, bool write, bool force, int *why)
+{
+	uint32_t done = 0;
+
+	*why = 0;
+	for_parts(r, pg, n) {
+		*why = model_access(&r, write, force);
+		if (*why)
+			return done;
+		done += r.n;
+	}
+	return done;
+}
+
+/* In a child, what it shares with the parent is not to be written */
+static bool writes_shared(uint32_t pg, uint32_t n)
+{
+	if (!depth)
+		return false;
+	for_parts(r, pg, n)
+		if (r.at & AT_SHM)
+			return true;
+	return false;
+}
+
+/* What was read is what should be there */
+static void compare(uint32_t pg, uint32_t n, uint32_t (*val)[2])
+{
+	for_parts(r, pg, n) {
+		for (uint32_t i = 0; i < r.n; i++) {
+			const uint32_t *v = val[r.pg - pg + i], id = run_id(&r, i);
+
+			if (r.st == DATA ? v[0] == id && v[1] == ~id :
+			    (!v[0] && !v[1]) || (r.st == LAZY && v[0] == id && v[1] == ~id))
+				continue;
+			if (r.st == LAZY)
+				diverge(W_ZERO_OR, r.pg + i, id, ~id, 0, "reads %#x %#x, not %#x or 0",
+					v[0], v[1], id);
+			diverge(W_CONTENTS, r.pg + i, r.st == DATA ? id : 0, r.st == DATA ? ~id : 0, 0,
+				"reads %#x %#x, not %#x", v[0], v[1], r.st == DATA ? id : 0);
+		}
+	}
+}
+
+/* --- Drawing arguments ---------------------------------------------------- */
+
+enum kind { ANY, MAPPED, FREE, GUARDS, CONTENTS, WRITABLE, READABLE, ANON, WATCHED, WATCHED_EMPTY, WATCHED_WP,
+	    WATCHED_GUARD, UNWATCHED, LOCKED, ATTR, PLAIN_EMPTY, BEFORE_HOLE, MOVABLE, MOVE_TO };
+
+static bool is_kind(const struct run *r, enum kind kind, uint32_t attr)
+{
+	switch (kind) {
+	case ANY: return true;
+	case MAPPED: return r->st != UNMAPPED;
+	case FREE: return r->st == UNMAPPED && WIN(r->pg) < W_BRK;
+	case GUARDS: return r->st == GUARD;
+	case CONTENTS: return r->st == DATA;
+	case WRITABLE: return !model_access(r, true, false);
+	case READABLE: return !model_access(r, false, false);
+	case ANON: return r->st != UNMAPPED && is_anon(r);
+	case WATCHED: return r->at & (AT_MISS | AT_WP);
+	case WATCHED_EMPTY: return r->at & (AT_MISS | AT_WP) && r->st == EMPTY && !(r->fl & F_POP);
+	case WATCHED_GUARD: return r->at & (AT_MISS | AT_WP) && r->st == GUARD;
+	case WATCHED_WP: return r->at & (AT_WP | AT_ASYNC);
+	case UNWATCHED: return r->st != UNMAPPED && is_anon(r) && !(r->at & AT_UFFD);
+	case LOCKED: return r->at & AT_LOCKED;
+	case ATTR: return r->at & attr;
+	case BEFORE_HOLE: return r + 1 < &runs[nr_runs] && r->st != UNMAPPED && !(r->at & (AT_SEALED | AT_SHM)) && WIN(r->pg) < W_BRK &&
+				 WIN(r[1].pg) == WIN(r->pg) && r[1].st == UNMAPPED;
+	case MOVABLE: return r->st == DATA && is_anon(r) && r->at & AT_W && !(r->fl & (F_SHARED | F_WP)) &&
+			     !(r->at & (AT_MERGE | AT_HUGE));
+	case MOVE_TO: return is_kind(r, WATCHED_EMPTY, 0) && r->at & AT_W && !(r->fl & F_WP) &&
+			     !(r->at & (AT_MERGE | AT_HUGE));
+	case PLAIN_EMPTY: return r->st == EMPTY && !(r->fl & F_POP) && (r->at & AT_R) && is_anon(r) &&
+				 !(r->at & AT_UFFD);
+	}
+	return false;
+}
+
+static uint32_t some_length(void)
+{
+	switch (rnd(16)) {
+	case 0 ... 5:
+		return 1;
+	case 6 ... 9:
+		return 1 + rnd(4);
+	case 10 ... 12:
+		return 1 + rnd(16);
+	case 13 ... 14:
+		return 1 + rnd(64);
+	default:
+		return 1 + rnd(rnd(4) ? 256 : rt_ppt * 2);
+	}
+}
+
+static int some_window(void)
+{
+	static const uint8_t often[] = {
+		W_TABLE, W_TABLE, W_TABLE, W_TABLE, W_PUD, W_PUD, W_PUD, W_PMD, W_PMD, W_PMD, W_SMALL,
+		W_SMALL, W_BRK, W_BRK, W_STACK, W_BIG,
+	};
+
+	return often[rnd(sizeof(often))];
+}
+
+/* A range of at most @max pages, mostly one that begins in a run of the kind */
+static void pick_attr(enum kind kind, uint32_t attr, uint32_t max, uint32_t *pg, uint32_t *n)
+{
+	uint32_t start, len, win, how = rnd(16);
+
+	if (how < 12) {
+		int i = rnd(nr_runs), left;
+		const struct run *r;
+
+		/* Some at random, then all that follow: there may be few */
+		for (left = 6; left && !is_kind(&runs[i], kind, attr); left--)
+			i = rnd(nr_runs);
+		for (left = left ? 0 : nr_runs; left && !is_kind(&runs[i], kind, attr); left--)
+			i = i + 1 < nr_runs ? i + 1 : 0;
+		r = &runs[i];
+		win = WIN(r->pg);
+		start = OFF(r->pg);
+		len = some_length();
+		switch (rnd(4)) {
+		case 0:
+			start += r->n - 1;
+			break;
+		case 1:
+			start += rnd(r->n);
+			break;
+		case 2:
+			len = r->n;
+			break;
+		}
+		if (!rnd(8))
+			start -= rnd(start < 4 ? start + 1 : 4);
+	} else if (how < 15) {
+		uint32_t table;
+
+		win = some_window();
+		/* The first page after a boundary of page tables */
+		table = rt_ppt - rt_win[win].base / rt_psz % rt_ppt;
+		if (table < rt_win[win].pages)
+			start = table + rnd((rt_win[win].pages - table) / rt_ppt + 1) * rt_ppt;
+		else
+			start = rnd(rt_win[win].pages);
+		if (start >= rt_win[win].pages)
+			start = table;
+		start -= rnd(start < 5 ? start + 1 : 5);
+		len = rnd(4) ? 1 + rnd(8) : rt_ppt + rnd(4);
+	} else {
+		win = some_window();
+		start = rnd(rt_win[win].pages);
+		len = some_length();
+	}
+	/* GiBs take as long as thousands of other operations */
+	if (len > 3 * rt_ppt && rnd(100))
+		len = some_length();
+	if (win == W_BIG && !rnd(400))
+		len = 1 + rnd(rt_win[win].pages);
+	if (len > rt_win[win].pages - start)
+		len = rt_win[win].pages - start;
+	*pg = PG(win, start);
+	*n = len > max ? max : len;
+}
+
+static void pick(struct op *o, enum kind kind, uint32_t max)
+{
+	uint32_t pg, n;
+
+	pick_attr(kind, 0, max, &pg, &n);
+	o->a[0] = pg;
+	o->a[1] = n;
+}
+
+/* Not of the heap or the stack: others would be surprised */
+static bool is_ours(uint32_t pg)
+{
+	return WIN(pg) < W_BRK;
+}
+
+static uint32_t new_id(uint32_t n)
+{
+	const uint32_t id = sh->next_id;
+
+	sh->next_id += n;
+	return id;
+}
+
+/* --- fork ----------------------------------------------------------------- */
+
+static void gen_none(struct op *o)
+{
+	(void)o;
+}
+
+static enum outcome run_fork(const struct op *o)
+{
+	int64_t pid, r;
+
+	(void)o;
+	if (depth == 3)
+		return SKIPPED;
+	model_fork(false);
+	pid = x_fork();
+	if (!pid) {
+		depth++;
+		model_fork(true);
+		check_everything(o->check);
+		return SUCCESS;
+	}
+	/* It goes on from here with the sequence until OP_END, and so do we then */
+	r = x_wait(pid);
+	if (sh->div.kind)
+		_exit(1);
+	if (r)
+		diverge(W_OTHER, 0, 0, 0, 0, "the child ended with %lld", (long long)r);
+	return expect(pid < 0 ? pid : 0, 0);
+}
+
+static enum outcome run_end(const struct op *o)
+{
+	(void)o;
+	if (!depth)
+		return SKIPPED;
+	_exit(0);
+}
+
+/* --- madvise -------------------------------------------------------------- */
+
+enum advice_id { V_POISON, V_UNPOISON, V_DONTNEED, V_FREE, V_DONTNEED_LOCKED, V_COLD, V_PAGEOUT, V_WILLNEED,
+		 V_NORMAL, V_RANDOM, V_SEQUENTIAL, V_HUGEPAGE, V_NOHUGEPAGE, V_COLLAPSE, V_DONTFORK, V_DOFORK,
+		 V_WIPEONFORK, V_KEEPONFORK, V_DONTDUMP, V_DODUMP, V_MERGEABLE, V_UNMERGEABLE, V_REMOVE,
+		 V_POPULATE_READ, V_POPULATE_WRITE, NR_ADVICE };
+
+static const struct {
+	int value, weight;
+	enum kind on;
+	uint32_t max;		/* pages */
+	uint64_t needs;
+} advices[NR_ADVICE] = {
+	[V_POISON]		= { MADV_GUARD_POISON, 240, ANON, ~0u, 0 },
+	[V_UNPOISON]		= { MADV_GUARD_UNPOISON, 110, GUARDS, ~0u, 0 },
+	[V_DONTNEED]		= { MADV_DONTNEED, 40, MAPPED, ~0u, 0 },
+	[V_FREE]		= { MADV_FREE, 20, CONTENTS, ~0u, 0 },
+	[V_DONTNEED_LOCKED]	= { MADV_DONTNEED_LOCKED, 10, LOCKED, ~0u, HAS_DLOCKED },
+	[V_COLD]		= { MADV_COLD, 8, CONTENTS, 4096, HAS_LRU },
+	[V_PAGEOUT]		= { MADV_PAGEOUT, 16, CONTENTS, 256, HAS_LRU },
+	[V_WILLNEED]		= { MADV_WILLNEED, 6, CONTENTS, 256, 0 },
+	[V_NORMAL]		= { MADV_NORMAL, 4, MAPPED, ~0u, 0 },
+	[V_RANDOM]		= { MADV_RANDOM, 2, MAPPED, ~0u, 0 },
+	[V_SEQUENTIAL]		= { MADV_SEQUENTIAL, 2, MAPPED, ~0u, 0 },
+	[V_HUGEPAGE]		= { MADV_HUGEPAGE, 2, MAPPED, 2048, HAS_THP },
+	[V_NOHUGEPAGE]		= { MADV_NOHUGEPAGE, 3, MAPPED, ~0u, HAS_THP },
+	[V_COLLAPSE]		= { MADV_COLLAPSE, 2, ANON, 1100, HAS_COLLAPSE | HAS_THP },
+	[V_DONTFORK]		= { MADV_DONTFORK, 4, MAPPED, ~0u, 0 },
+	[V_DOFORK]		= { MADV_DOFORK, 5, MAPPED, ~0u, 0 },
+	[V_WIPEONFORK]		= { MADV_WIPEONFORK, 5, ANON, ~0u, HAS_WIPE },
+	[V_KEEPONFORK]		= { MADV_KEEPONFORK, 5, MAPPED, ~0u, HAS_WIPE },
+	[V_DONTDUMP]		= { MADV_DONTDUMP, 2, MAPPED, ~0u, 0 },
+	[V_DODUMP]		= { MADV_DODUMP, 3, MAPPED, ~0u, 0 },
+	[V_MERGEABLE]		= { MADV_MERGEABLE, 4, ANON, 4096, HAS_KSM },
+	[V_UNMERGEABLE]		= { MADV_UNMERGEABLE, 4, MAPPED, 4096, HAS_KSM },
+	[V_REMOVE]		= { MADV_REMOVE, 4, ATTR, 4096, 0 },
+	[V_POPULATE_READ]	= { MADV_POPULATE_READ, 8, ANON, 16, HAS_POPULATE },
+	[V_POPULATE_WRITE]	= { MADV_POPULATE_WRITE, 8, ANON, 16, HAS_POPULATE },
+};
+
+static const char *const advice_names[] = {
+	"POISON", "UNPOISON", "DONTNEED", "FREE", "DONTNEED_LOCKED", "COLD", "PAGEOUT", "WILLNEED", "NORMAL",
+	"RANDOM", "SEQUENTIAL", "HUGEPAGE", "NOHUGEPAGE", "COLLAPSE", "DONTFORK", "DOFORK", "WIPEONFORK",
+	"KEEPONFORK", "DONTDUMP", "DODUMP", "MERGEABLE", "UNMERGEABLE", "REMOVE", "POPULATE_READ",
+	"POPULATE_WRITE", NULL
+};
+
+/* Why madvise() does not do a VMA, as -errno; 0 if it does */
+static int refuses(const struct run *r, enum advice_id v)
+{
+	const bool sealed = (r->at & AT_SEALED) && !(r->at & AT_W) && is_anon(r);
+
+	switch (v) {
+	case V_POISON:
+		if (sealed)
+			return -EPERM;
+		return !is_anon(r) || (r->at & AT_LOCKED) ? -EINVAL : 0;
+	case V_UNPOISON:
+		return is_anon(r) ? 0 : -EINVAL;
+	case V_DONTNEED:
+		if (sealed)
+			return -EPERM;
+		return r->at & AT_LOCKED ? -EINVAL : 0;
+	case V_FREE:
+		if (sealed)
+			return -EPERM;
+		return !is_anon(r) || (r->at & AT_LOCKED) ? -EINVAL : 0;
+	case V_DONTNEED_LOCKED:
+		return sealed ? -EPERM : 0;
+	case V_COLD:
+	case V_PAGEOUT:
+		return r->at & AT_LOCKED ? -EINVAL : 0;
+	case V_DONTFORK:
+		return sealed ? -EPERM : 0;
+	case V_WIPEONFORK:
+		if (sealed)
+			return -EPERM;
+		return is_anon(r) ? 0 : -EINVAL;
+	case V_REMOVE:
+		if (sealed)
+			return -EPERM;
+		if ((r->at & AT_LOCKED) || is_anon(r))
+			return -EINVAL;
+		return r->at & AT_SHM ? 0 : -EACCES;
+	default:
+		return 0;
+	}
+}
+
+static void advise(uint32_t pg, uint32_t n, enum advice_id v)
+{
+	static const struct {
+		uint32_t set, clear;
+	} attr[NR_ADVICE] = {
+		[V_NORMAL] = { 0, AT_RANDOM | AT_SEQ },
+		[V_RANDOM] = { AT_RANDOM, AT_SEQ },
+		[V_SEQUENTIAL] = { AT_SEQ, AT_RANDOM },
+		[V_HUGEPAGE] = { AT_HUGE, AT_NOHUGE },
+		[V_NOHUGEPAGE] = { AT_NOHUGE, AT_HUGE },
+		[V_DONTFORK] = { AT_NOFORK, 0 },
+		[V_DOFORK] = { 0, AT_NOFORK },
+		[V_WIPEONFORK] = { AT_WIPE, 0 },
+		[V_KEEPONFORK] = { 0, AT_WIPE },
+		[V_DONTDUMP] = { AT_NODUMP, 0 },
+		[V_DODUMP] = { 0, AT_NODUMP },
+		[V_MERGEABLE] = { AT_MERGE, 0 },
+		[V_UNMERGEABLE] = { 0, AT_MERGE },
+	};
+
+	switch (v) {
+	case V_POISON:
+		model_change(pg, n, to_guard, 0);
+		return;
+	case V_UNPOISON:
+		model_change(pg, n, to_unguard, 0);
+		return;
+	case V_DONTNEED:
+	case V_DONTNEED_LOCKED:
+		model_change(pg, n, discard, 0);
+		return;
+	case V_FREE:
+		model_change(pg, n, lazy, 0);
+		return;
+	case V_COLLAPSE:
+	case V_POPULATE_READ:
+	case V_POPULATE_WRITE:
+		model_change(pg, n, populate, 0);
+		return;
+	case V_REMOVE:
+		model_change(pg, n, to_empty, 0);
+		return;
+	default:
+		/* Flags of the VMA; shared memory takes no part in KSM */
+		for_parts(r, pg, n) {
+			if ((attr[v].set & AT_MERGE) && (r.at & AT_SHM))
+				continue;
+			attributes(r.pg, r.n, set_attr, attr[v].set);
+			attributes(r.pg, r.n, clear_attr, attr[v].clear);
+		}
+	}
+}
+
+/*
+ * What madvise() goes on to do: all that is mapped, until a VMA refuses. Sets
+ * @err; calls advise() for each part that is done, if @apply.
+ */
+static int madvise_model(uint32_t pg, uint32_t n, enum advice_id v, bool apply)
+{
+	int err = 0;
+
+	for_parts(r, pg, n) {
+		int no;
+
+		if (r.st == UNMAPPED) {
+			err = -ENOMEM;
+			continue;
+		}
+		no = refuses(&r, v);
+		if (no)
+			return no;
+		if (apply)
+			advise(r.pg, r.n, v);
+	}
+	return err;
+}
+
+/* Of those that are to follow; there is room for what one operation asks for */
+static struct op *next_op(void)
+{
+	struct op *o = &sh->queue[sh->queued++];
+
+	memset(o, 0, sizeof(*o));
+	return o;
+}
+
+static int code_of(const char *name)
+{
+	for (int i = 0; i < nr_opdefs; i++)
+		if (!strcmp(opdefs[i].name, name))
+			return i;
+	rt_die("no operation %s", name);
+}
+
+static void mapping(struct op *o, uint32_t pg, uint32_t n)
+{
+	o->code = code_of("mmap");
+	A(0) = pg;
+	A(1) = n;
+	A(2) = PROT_READ | PROT_WRITE;
+}
+
+static void advice(struct op *o, uint32_t pg, uint32_t n, enum advice_id v)
+{
+	o->code = OP_MADVISE;
+	o->sub = v;
+	A(0) = pg;
+	A(1) = n;
+	A(2) = advices[v].value;
+}
+
+static void writing(struct op *o, uint32_t pg, uint32_t n)
+{
+	o->code = code_of("write");
+	A(0) = pg;
+	A(1) = n;
+	A(2) = new_id(n);
+	A(3) = 1;
+}
+
+static void gen_madvise(struct op *o)
+{
+	uint32_t pg, n;
+
+	pick_attr(advices[o->sub].on, AT_SHM, advices[o->sub].max, &pg, &n);
+	/* Whole huge pages, or there will be none */
+	if ((o->sub == V_HUGEPAGE || o->sub == V_COLLAPSE) && rnd(4)) {
+		pg = PG(W_PMD, 5 + rnd(3) * rt_ppt);
+		n = rt_ppt;
+		/* And nothing there yet: it is filled as a whole then */
+		if (o->sub == V_HUGEPAGE) {
+			mapping(next_op(), pg, n);
+			advice(next_op(), pg, n, V_HUGEPAGE);
+			writing(next_op(), pg + rnd(rt_ppt - FILL), 1 + rnd(FILL));
+		}
+	}
+	A(0) = pg;
+	A(1) = n;
+	A(2) = advices[o->sub].value;
+}
+
+/* Faults a range in, as MADV_POPULATE and mlock do: 0 or why it ends, and where */
+static int populate_model(uint32_t pg, uint32_t n, bool write, uint32_t *done)
+{
+	*done = 0;
+	for_parts(r, pg, n) {
+		if (r.st == UNMAPPED)
+			return -ENOMEM;
+		if (!(r.at & (write ? AT_W : AT_R)))
+			return -EINVAL;
+		switch (model_access(&r, write, false)) {
+		case 0:
+			break;
+		case SIGSEGV:
+			return -EFAULT;
+		case SIGBUS:
+			return r.st == ERROR ? -EHWPOISON : -EFAULT;
+		default:
+			return 1;	/* not known */
+		}
+		*done += r.n;
+	}
+	return 0;
+}
+
+/*
+ * Is there a huge page that could not be made because of a guard in it? If the
+ * whole of it is surely in one VMA, with a guard, then this is so.
+ */
+static bool collapse_must_fail(uint32_t pg, uint32_t n)
+{
+	const uint32_t ahead = rt_ppt - rt_win[WIN(pg)].base / rt_psz % rt_ppt;
+
+	for (uint32_t off = ahead % rt_ppt; off + rt_ppt <= OFF(pg) + n; off += rt_ppt) {
+		bool guard = false, whole = true, first = true;
+		uint32_t at = 0;
+
+		if (off < OFF(pg))
+			continue;
+		for_parts(r, PG(WIN(pg), off), rt_ppt) {
+			if (r.st == UNMAPPED || (!first && (r.at != at || (r.fl & F_EDGE))))
+				whole = false;
+			guard |= r.st == GUARD;
+			at = r.at;
+			first = false;
+		}
+		if (whole && guard)
+			return true;
+	}
+	return false;
+}
+
+static enum outcome run_madvise(const struct op *o)
+{
+	const uint32_t pg = A(0), n = A(1);
+	const enum advice_id v = o->sub;
+	uint32_t filled = n;
+	int64_t r;
+	int err;
+
+	if (v == V_REMOVE && writes_shared(pg, n))
+		return SKIPPED;
+	/* A hole in the stack would be filled when it is touched: the stack grows */
+	if (v == V_DONTFORK && WIN(pg) == W_STACK)
+		return SKIPPED;
+	if (mainline && (v == V_POISON || v == V_UNPOISON))
+		for_parts(p, pg, n)
+			if (!is_anon(&p))
+				return SKIPPED;
+	/* They would fill a multiple of it */
+	for_parts(p, pg, n)
+		if ((p.at & AT_HUGE) && n > 2 * rt_ppt && (v == V_POPULATE_WRITE || v == V_COLLAPSE))
+			return SKIPPED;
+
+	if (v == V_COLLAPSE) {
+		bool hole = false;
+
+		/* It has many reasons to fail */
+		for_parts(p, pg, n)
+			hole |= p.st == UNMAPPED;
+		r = x_madvise(pg, n, A(2));
+		if (!r && collapse_must_fail(pg, n))
+			diverge(W_RESULT, 0, -EINVAL, 0, 0, "collapsed a range that has guards in it");
+		if (!r && hole)
+			diverge(W_RESULT, 0, -ENOMEM, 0, 0, "did not see a hole");
+		model_change(pg, n, populate, 0);
+		return r ? FAILURE : SUCCESS;
+	}
+	if (v == V_POPULATE_READ || v == V_POPULATE_WRITE) {
+		err = populate_model(pg, n, v == V_POPULATE_WRITE, &filled);
+		if (err > 0)
+			return SKIPPED;
+		if (v == V_POPULATE_WRITE && writes_shared(pg, n))
+			return SKIPPED;
+		r = x_madvise(pg, n, A(2));
+		advise(pg, filled, v);
+		/* A write that is to be allowed first fills the page */
+		if (filled < n)
+			model_change(pg + filled, 1, fill_protected, 0);
+		return expect(r, err);
+	}
+	err = madvise_model(pg, n, v, false);
+	r = x_madvise(pg, n, A(2));
+	/* Before anything is said of pages: they are checked after a wrong result too */
+	madvise_model(pg, n, v, true);
+	/* Breaking up what KSM merged needs memory, and waits for nobody */
+	if (v == V_UNMERGEABLE && r == -EAGAIN)
+		return FAILURE;
+	return expect(r, err);
+}
+
+/* Wrong arguments: nothing may happen */
+static void gen_odd(struct op *o)
+{
+	static const int64_t offsets[] = { 1, 8, -1, 0, 0, 0 };
+	uint32_t pg, n;
+
+	pick_attr(ANON, 0, 64, &pg, &n);
+	A(0) = pg;
+	A(1) = o->sub == 0 ? offsets[rnd(3)] : 0;
+	A(2) = o->sub == 1 ? -(int64_t)(1 + rnd(rt_psz)) : o->sub == 2 ? 0 : (int64_t)(n * rt_psz);
+	A(3) = o->sub == 3 ? 9999 : rnd(2) ? MADV_GUARD_POISON : MADV_GUARD_UNPOISON;
+}
+
+static const char *const odd_names[] = { "misaligned", "wraps", "empty", "no_such", NULL };
+
+static enum outcome run_odd(const struct op *o)
+{
+	int64_t r = x_madvise_odd(A(0), A(1), A(2), A(3));
+
+	/* A length that wraps when it is rounded up to pages is 0, which is refused */
+	expect(r, o->sub == 2 ? 0 : -EINVAL);
+	return SUCCESS;
+}
+
+static void gen_pmadvise(struct op *o)
+{
+	uint32_t pg, n;
+
+	for (int i = 0; i < 2; i++) {
+		pick_attr(o->sub ? GUARDS : ANON, 0, 2048, &pg, &n);
+		A(2 * i) = pg;
+		A(2 * i + 1) = n;
+	}
+	A(4) = o->sub ? MADV_GUARD_UNPOISON : MADV_GUARD_POISON;
+}
+
+static const char *const guard_names[] = { "POISON", "UNPOISON", NULL };
+
+static enum outcome run_pmadvise(const struct op *o)
+{
+	const enum advice_id v = o->sub ? V_UNPOISON : V_POISON;
+	int64_t r, done = 0;
+	int err = 0;
+
+	if (mainline)
+		for (int i = 0; i < 2; i++)
+			for_parts(p, A(2 * i), A(2 * i + 1))
+				if (!is_anon(&p))
+					return SKIPPED;
+	r = x_process_madvise(A(0), A(1), A(2), A(3), A(4));
+	for (int i = 0; i < 2 && !err; i++) {
+		err = madvise_model(A(2 * i), A(2 * i + 1), v, true);
+		if (!err)
+			done += A(2 * i + 1);
+	}
+	return expect(r, done ? done : err);
+}
+
+static void gen_vfork(struct op *o)
+{
+	pick(o, o->sub ? GUARDS : ANON, 2048);
+	A(2) = o->sub ? MADV_GUARD_UNPOISON : MADV_GUARD_POISON;
+}
+
+static enum outcome run_vfork(const struct op *o)
+{
+	const enum advice_id v = o->sub ? V_UNPOISON : V_POISON;
+	int64_t r;
+	int err;
+
+	if (mainline)
+		for_parts(p, A(0), A(1))
+			if (!is_anon(&p))
+				return SKIPPED;
+	r = x_vfork(A(0), A(1), A(2));
+	err = madvise_model(A(0), A(1), v, true);
+	return expect(r, err);
+}
+
+/* --- Mappings ------------------------------------------------------------- */
+
+static bool has_sealed(uint32_t pg, uint32_t n)
+{
+	for_parts(r, pg, n)
+		if (r.at & AT_SEALED)
+			return true;
+	return false;
+}
+
+/* Is all of it mapped, alike, and surely in one VMA? */
+static bool one_vma(uint32_t pg, uint32_t n)
+{
+	uint32_t at = 0;
+	bool first = true;
+
+	for_parts(r, pg, n) {
+		if (r.st == UNMAPPED || (!first && (r.at != at || (r.fl & F_EDGE))))
+			return false;
+		at = r.at;
+		first = false;
+	}
+	return true;
+}
+
+/* Does the range end where its VMA does? That which follows is not mapped */
+static bool followed_by_hole(uint32_t pg, uint32_t n)
+{
+	return OFF(pg) + n >= rt_win[WIN(pg)].pages || runs[model_find(pg + n)].st == UNMAPPED;
+}
+
+static const char *const mmap_names[] = { "private", "shared", "file", "noreplace", "populate", "locked", NULL };
+
+static void gen_mmap(struct op *o)
+{
+	static const int how[] = { 0, M_SHARED, M_FILE, M_NOREPLACE, M_POPULATE, M_LOCKED };
+	const uint32_t max = o->sub >= 4 ? FILL : o->sub == 1 ? 128 : ~0u;
+
+	do
+		pick(o, rnd(4) ? FREE : ANY, max);
+	while (!is_ours(A(0)));
+	A(2) = rnd(8) ? PROT_READ | PROT_WRITE : rnd(2) ? PROT_READ : PROT_NONE;
+	A(3) = how[o->sub];
+}
+
+static enum outcome run_mmap(const struct op *o)
+{
+	const uint32_t pg = A(0), n = A(1);
+	const int how = A(3);
+	struct run r = { .pg = pg, .n = n, .st = EMPTY };
+	bool taken = false;
+
+	for_parts(p, pg, n)
+		taken |= p.st != UNMAPPED;
+	if (how & M_NOREPLACE && taken)
+		return expect(x_mmap(pg, n, A(2), how), -EEXIST);
+	if (has_sealed(pg, n)) {
+		/* It may have come so far as to split the VMAs at its ends */
+		model_edges(pg, n);
+		return expect(x_mmap(pg, n, A(2), how), -EPERM);
+	}
+	/* Not on the host for nothing: it would all be filled */
+	if (n > FILL && ((lock_future && !(lock_future & AT_ONFAULT)) || (how & (M_POPULATE | M_LOCKED))))
+		return SKIPPED;
+	r.at = (A(2) & PROT_READ ? AT_R : 0) | (A(2) & PROT_WRITE ? AT_W : 0) | (how & M_SHARED ? AT_SHM : 0) |
+	       (how & M_FILE ? AT_FILE : 0) | lock_future;
+	if (how & M_LOCKED)
+		r.at |= AT_LOCKED;
+	if (how & (M_POPULATE | M_LOCKED))
+		r.fl = F_POP;
+	expect(x_mmap(pg, n, A(2), how), 0);
+	model_change(pg, n, to_unmapped, 0);
+	model_set(&r);
+	model_edges(pg, n);
+	return SUCCESS;
+}
+
+static void gen_munmap(struct op *o)
+{
+	do
+		pick(o, MAPPED, ~0u);
+	while (!is_ours(A(0)));
+}
+
+static enum outcome run_munmap(const struct op *o)
+{
+	const bool sealed = has_sealed(A(0), A(1));
+	int64_t r = x_munmap(A(0), A(1));
+
+	if (sealed)
+		model_edges(A(0), A(1));
+	else
+		model_change(A(0), A(1), to_unmapped, 0);
+	return expect(r, sealed ? -EPERM : 0);
+}
+
+static void gen_mprotect(struct op *o)
+{
+	static const int prot[] = { PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE };
+	uint32_t pg, n;
+
+	/* Mostly back to what most is */
+	if (rnd(3)) {
+		pick(o, MAPPED, ~0u);
+		A(2) = prot[o->sub];
+	} else {
+		pick_attr(WRITABLE, 0, ~0u, &pg, &n);
+		A(0) = pg;
+		A(1) = n;
+		A(2) = prot[o->sub];
+	}
+}
+
+static const char *const prot_names[] = { "none", "read", "write", NULL };
+
+static enum outcome run_mprotect(const struct op *o)
+{
+	const uint32_t bits = (A(2) & PROT_READ ? AT_R : 0) | (A(2) & PROT_WRITE ? AT_W : 0);
+	uint32_t done = 0;
+	int err = 0;
+	int64_t r;
+
+	for_parts(p, A(0), A(1)) {
+		if (p.st == UNMAPPED)
+			err = -ENOMEM;
+		else if (p.at & AT_SEALED)
+			err = -EPERM;
+		if (err)
+			break;
+		done += p.n;
+	}
+	r = x_mprotect(A(0), A(1), A(2));
+	/* Each VMA that changes may be split off */
+	if (bits & AT_W)
+		model_change(A(0), done, fill_locked, 0);
+	for_parts(p, A(0), done)
+		attributes(p.pg, p.n, set_prot, bits);
+	return expect(r, err);
+}
+
+static const char *const mremap_names[] = { "move", "grow", "shrink", "move_grow", "move_shrink", "dontunmap", NULL };
+
+static void gen_mremap(struct op *o)
+{
+	uint32_t src, n, dst, m;
+
+	do {
+		pick_attr(o->sub == 1 ? BEFORE_HOLE : MAPPED, 0, rnd(8) ? 64 : ~0u, &src, &n);
+	} while (!is_ours(src));
+	do
+		pick_attr(rnd(2) ? FREE : ANY, 0, ~0u, &dst, &m);
+	while (!is_ours(dst));
+	switch (o->sub) {
+	case 1: {
+		/* In place: up to a hole */
+		const struct run *r = &runs[model_find(src)];
+
+		n = r->pg + r->n - src;
+		m = n + 1 + rnd(32);
+		A(4) = 0;
+		dst = src;
+		break;
+	}
+	case 2:
+		m = 1 + rnd(n);
+		A(4) = 0;
+		dst = src;
+		break;
+	case 3:
+		m = n + 1 + rnd(32);
+		A(4) = MREMAP_MAYMOVE | MREMAP_FIXED;
+		break;
+	case 4:
+		m = 1 + rnd(n);
+		A(4) = MREMAP_MAYMOVE | MREMAP_FIXED;
+		break;
+	case 5:
+		m = n;
+		A(4) = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+		break;
+	default:
+		m = n;
+		A(4) = MREMAP_MAYMOVE | MREMAP_FIXED;
+	}
+	A(0) = src;
+	A(1) = n;
+	A(2) = dst;
+	A(3) = m;
+	/* No further than the windows */
+	if (OFF(A(2)) + m > rt_win[WIN(A(2))].pages) {
+		if (m > rt_win[WIN(A(2))].pages)
+			A(2) = PG(WIN(A(2)), 0);
+		else if (A(4) & MREMAP_FIXED)
+			A(2) = PG(WIN(A(2)), rt_win[WIN(A(2))].pages - m);
+	}
+}
+
+static enum outcome run_mremap(const struct op *o)
+{
+
+	static struct run moved[MAX_RUNS];
+	const uint32_t src = A(0), n = A(1), dst = A(2), m = A(3), move = n < m ? n : m;
+	const struct run first = runs[model_find(src)];
+	const int flags = A(4);
+	bool overlap;
+	int nr = 0;
+
+	if (!is_ours(src) || !is_ours(dst) || OFF(src) + n > rt_win[WIN(src)].pages ||
+	    OFF(dst) + m > rt_win[WIN(dst)].pages)
+		return SKIPPED;
+	if ((flags & MREMAP_DONTUNMAP) && n != m)
+		return SKIPPED;
+	/* Of two things that are wrong, kernels do not agree on which comes first */
+	overlap = flags & MREMAP_FIXED && WIN(src) == WIN(dst) && OFF(src) < OFF(dst) + m &&
+		  OFF(dst) < OFF(src) + n;
+	if (overlap && (first.st == UNMAPPED || (first.at & AT_SEALED)))
+		return SKIPPED;
+	if (mainline && (first.at & AT_SEALED) && !one_vma(src, n))
+		return SKIPPED;
+	if (first.st == UNMAPPED && !(flags & MREMAP_DONTUNMAP))
+		return expect(x_mremap(src, n, dst, m, flags), -EFAULT);
+	if (first.at & AT_SEALED)
+		return expect(x_mremap(src, n, dst, m, flags), -EPERM);
+	if (!one_vma(src, n) || ((first.at & AT_SHM) && (m > n || flags & MREMAP_DONTUNMAP)) ||
+	    ((flags & MREMAP_DONTUNMAP) && !is_anon(&first)))
+		return SKIPPED;
+	if (m > n + FILL && (first.at & AT_LOCKED) && !(first.at & AT_ONFAULT))
+		return SKIPPED;
+
+	/*
+	 * Next to another that is watched, the two become one VMA before the
+	 * watch is taken off the new one: of both, or not.
+	 */
+	if (flags & MREMAP_FIXED && first.at & AT_UFFD &&
+	    ((OFF(dst) && runs[model_find(dst - 1)].at & AT_UFFD) ||
+	     (OFF(dst) + m < rt_win[WIN(dst)].pages && runs[model_find(dst + m)].at & AT_UFFD)))
+		return SKIPPED;
+	/* It unlocks what was moved from; some kernels all of that VMA, or more */
+	if (mainline && (flags & MREMAP_DONTUNMAP) && (first.at & AT_LOCKED))
+		return SKIPPED;
+
+	if (!(flags & MREMAP_FIXED)) {
+		struct run tail = { .pg = src + n, .n = m - n, .st = EMPTY, .at = first.at,
+				    .fl = first.at & AT_LOCKED ? F_POP : 0 };
+		bool room = true;
+
+		if (m <= n) {
+			expect(x_mremap(src, n, dst, m, flags), 0);
+			model_change(src + m, n - m, to_unmapped, 0);
+			return SUCCESS;
+		}
+		for_parts(r, src + n, m - n)
+			room &= r.st == UNMAPPED;
+		if (!followed_by_hole(src, n) || !room)
+			return expect(x_mremap(src, n, dst, m, flags), -ENOMEM);
+		expect(x_mremap(src, n, dst, m, flags), 0);
+		model_set(&tail);
+		model_edges(tail.pg + tail.n, 0);
+		return SUCCESS;
+	}
+
+	if (overlap)
+		return expect(x_mremap(src, n, dst, m, flags), -EINVAL);
+	if (has_sealed(dst, m)) {
+		model_edges(dst, m);
+		return expect(x_mremap(src, n, dst, m, flags), -EPERM);
+	}
+	expect(x_mremap(src, n, dst, m, flags), 0);
+	for_parts(r, src, move)
+		moved[nr++] = r;
+	model_change(dst, m, to_unmapped, 0);
+	for (int i = 0; i < nr; i++) {
+		struct run r = moved[i];
+
+		r.pg = r.pg - src + dst;
+		r.at &= ~AT_UFFD;
+		/* Whose monitor does not ask for the event is not taken along */
+		if (r.fl & F_WP && r.st == EMPTY)
+			r.fl |= F_POP;
+		r.fl &= ~(F_WP | F_WPQ);
+		if (moved[i].at & AT_UFFD && r.st == EMPTY && (r.at & AT_HUGE))
+			r.fl |= F_POP;
+		model_set(&r);
+	}
+	if (m > n) {
+		struct run tail = { .pg = dst + n, .n = m - n, .st = EMPTY, .at = first.at & ~AT_UFFD,
+				    .fl = first.at & AT_LOCKED ? F_POP : 0 };
+
+		model_set(&tail);
+	}
+	model_edges(dst, m);
+	if (flags & MREMAP_DONTUNMAP) {
+		attributes(src, n, set_lock, 0);
+		model_change(src, n, to_empty, 0);
+	} else {
+		model_change(src, n, to_unmapped, 0);
+	}
+	return SUCCESS;
+}
+
+static void gen_mseal(struct op *o)
+{
+	do
+		pick(o, MAPPED, 8);
+	while (!is_ours(A(0)));
+}
+
+static enum outcome run_mseal(const struct op *o)
+{
+	bool hole = false;
+	int64_t r;
+
+	if (!is_ours(A(0)))
+		return SKIPPED;
+	for_parts(p, A(0), A(1))
+		hole |= p.st == UNMAPPED;
+	r = x_mseal(A(0), A(1));
+	if (!hole)
+		for_parts(p, A(0), A(1))
+			attributes(p.pg, p.n, set_attr, AT_SEALED);
+	return expect(r, hole ? -ENOMEM : 0);
+}
+
+static void gen_name(struct op *o)
+{
+	pick(o, ANON, ~0u);
+	A(2) = rnd(2);
+}
+
+static enum outcome run_name(const struct op *o)
+{
+	int err = 0;
+	int64_t r;
+
+	for_parts(p, A(0), A(1))
+		if (!is_anon(&p))
+			return SKIPPED;
+	r = x_name(A(0), A(1), A(2));
+	for_parts(p, A(0), A(1)) {
+		if (p.st == UNMAPPED)
+			err = -ENOMEM;
+		else
+			attributes(p.pg, p.n, A(2) ? set_attr : clear_attr, AT_NAME);
+	}
+	return expect(r, err);
+}
+
+static void gen_brk(struct op *o)
+{
+	A(0) = rnd(rt_win[W_BRK].pages + 1);
+}
+
+static enum outcome run_brk(const struct op *o)
+{
+	const uint32_t now = A(0);
+
+	if (lock_future && !(lock_future & AT_ONFAULT))
+		return SKIPPED;
+	expect(x_brk(now), 0);
+	if (now < brk_pages) {
+		model_change(PG(W_BRK, now), brk_pages - now, to_unmapped, 0);
+	} else if (now > brk_pages) {
+		struct run r = { .pg = PG(W_BRK, brk_pages), .n = now - brk_pages, .st = EMPTY,
+				 .at = AT_R | AT_W | lock_future };
+
+		model_set(&r);
+		model_edges(r.pg, r.n);
+	}
+	brk_pages = now;
+	return SUCCESS;
+}
+
+/* --- Accesses ------------------------------------------------------------- */
+
+static void gen_read(struct op *o)
+{
+	pick(o, rnd(6) ? READABLE : rnd(2) ? GUARDS : ANY, rnd(16) ? 4 : 32);
+}
+
+static void gen_write(struct op *o)
+{
+	uint32_t pg, n;
+
+	pick_attr(rnd(6) ? WRITABLE : rnd(2) ? GUARDS : rnd(4) ? ANY : ATTR, AT_HUGE, rnd(32) ? 4 : FILL, &pg, &n);
+	A(0) = pg;
+	A(1) = n;
+	A(2) = new_id(A(1));
+	/* The same in each, for KSM, if not */
+	A(3) = rnd(6) ? 1 : 0;
+}
+
+static enum outcome after_read(const struct op *o, uint32_t ok)
+{
+	compare(A(0), ok, rt_seen);
+	model_change(A(0), ok, populate, 0);
+	return ok ? SUCCESS : FAILURE;
+}
+
+static enum outcome after_write(const struct op *o, uint32_t ok)
+{
+	wrote(A(0), ok, A(2), A(3));
+	return ok ? SUCCESS : FAILURE;
+}
+
+static void fault_is_right(uint32_t pg, int sig)
+{
+	if (rt_fault.addr != rt_addr(pg) || (sig == SIGSEGV && runs[model_find(pg)].st != UNMAPPED &&
+					     rt_fault.code != SEGV_ACCERR && !mainline))
+		diverge(W_OTHER, pg, 0, 0, 0, "the fault is at %#lx with code %d, not at %#lx",
+			(unsigned long)rt_fault.addr, rt_fault.code, (unsigned long)rt_addr(pg));
+}
+
+/* By the program: until a signal. In a protected page of it that is not populated? */
+static enum outcome run_access(const struct op *o, bool write)
+{
+	uint32_t ok;
+	int64_t r;
+	int why;
+
+	if (write && writes_shared(A(0), A(1)))
+		return SKIPPED;
+	ok = accessible(A(0), A(1), write, false, &why);
+	if (why < 0)
+		return SKIPPED;
+	r = write ? x_write(A(0), A(1), A(2), A(3)) : x_read(A(0), A(1));
+	expect(r, ok | (int64_t)why << 32);
+	if (why) {
+		const struct run *at = &runs[model_find(A(0) + ok)];
+
+		fault_is_right(A(0) + ok, why);
+		/* A write that is to be allowed first fills the page */
+		if (write && at->st == EMPTY && (at->fl & F_WP))
+			model_change(A(0) + ok, 1, populate, 0);
+		if (at->st == GUARD)
+			sh->seen[write ? SEEN_WRITE_SEGV : SEEN_READ_SEGV]++;
+	}
+	return write ? after_write(o, ok) : after_read(o, ok);
+}
+
+static enum outcome run_read(const struct op *o)
+{
+	return run_access(o, false);
+}
+
+static enum outcome run_write(const struct op *o)
+{
+	return run_access(o, true);
+}
+
+/* By the kernel: pages until then, or an error if there are none */
+static enum outcome run_kernel(const struct op *o, bool write, bool force, int err,
+			       int64_t (*get)(uint32_t, uint32_t),
+			       int64_t (*put)(uint32_t, uint32_t, uint32_t, uint32_t))
+{
+	uint32_t ok;
+	int64_t r;
+	int why;
+
+	if (write && writes_shared(A(0), A(1)))
+		return SKIPPED;
+	ok = accessible(A(0), A(1), write, force, &why);
+	if (why < 0)
+		return SKIPPED;
+	r = write ? put(A(0), A(1), A(2), A(3)) : get(A(0), A(1));
+	expect(r, why ? far_or(ok, err) : ok);
+	if (why) {
+		const struct run *at = &runs[model_find(A(0) + ok)];
+
+		if (at->st == GUARD)
+			sh->seen[SEEN_EFAULT]++;
+		if (write && at->st == EMPTY && (at->fl & F_WP))
+			model_change(A(0) + ok, 1, populate, 0);
+	}
+	return write ? after_write(o, ok) : after_read(o, ok);
+}
+
+static void gen_kernel_read(struct op *o)
+{
+	pick(o, rnd(4) ? READABLE : rnd(2) ? GUARDS : ANY, rnd(8) ? 3 : 16);
+}
+
+static void gen_kernel_write(struct op *o)
+{
+	pick(o, rnd(4) ? WRITABLE : rnd(2) ? GUARDS : ANY, rnd(8) ? 3 : 16);
+	A(2) = new_id(A(1));
+	A(3) = rnd(4) ? 1 : 0;
+}
+
+static enum outcome run_pipe_from(const struct op *o)
+{
+	return run_kernel(o, false, false, -EFAULT, x_pipe_from, NULL);
+}
+
+static enum outcome run_pipe_to(const struct op *o)
+{
+	return run_kernel(o, true, false, -EFAULT, NULL, x_pipe_to);
+}
+
+static enum outcome run_vm_readv(const struct op *o)
+{
+	return run_kernel(o, false, false, -EFAULT, x_vm_readv, NULL);
+}
+
+static enum outcome run_vm_writev(const struct op *o)
+{
+	return run_kernel(o, true, false, -EFAULT, NULL, x_vm_writev);
+}
+
+static enum outcome run_mem_read(const struct op *o)
+{
+	return run_kernel(o, false, has & HAS_FORCE, -EIO, x_mem_read, NULL);
+}
+
+static enum outcome run_mem_write(const struct op *o)
+{
+	return run_kernel(o, true, has & HAS_FORCE, -EIO, NULL, x_mem_write);
+}
+
+static void gen_futex(struct op *o)
+{
+	pick(o, rnd(2) ? READABLE : GUARDS, 1);
+}
+
+static enum outcome run_futex(const struct op *o)
+{
+	uint32_t ok;
+	int why;
+
+	ok = accessible(A(0), 1, false, false, &why);
+	if (why < 0)
+		return SKIPPED;
+	expect(x_futex(A(0)), ok ? -EAGAIN : -EFAULT);
+	model_change(A(0), ok, populate, 0);
+	return ok ? SUCCESS : FAILURE;
+}
+
+/* --- mlock ---------------------------------------------------------------- */
+
+static const char *const mlock_names[] = { "fill", "onfault", NULL };
+
+static void gen_mlock(struct op *o)
+{
+	pick(o, o->sub || rnd(8) ? ANON : GUARDS, o->sub ? ~0u : 16);
+	A(2) = o->sub ? MLOCK_ONFAULT : 0;
+}
+
+static enum outcome run_mlock(const struct op *o)
+{
+	const uint32_t bits = AT_LOCKED | (A(2) ? AT_ONFAULT : 0);
+	uint32_t mapped = 0;
+	int err = 0;
+	int64_t r;
+
+	for_parts(p, A(0), A(1)) {
+		if (p.st == UNMAPPED) {
+			err = -ENOMEM;
+			break;
+		}
+		mapped += p.n;
+	}
+	/* Each VMA is filled for writing if it can be, until one cannot */
+	if (!err && !A(2)) {
+		for_parts(p, A(0), A(1)) {
+			int why = model_access(&p, p.at & AT_W && !(p.at & AT_SHM), false);
+
+			if (why < 0 || (p.at & AT_HUGE && A(1) > 2 * rt_ppt))
+				return SKIPPED;
+			if (why && !err)
+				err = -ENOMEM;
+		}
+		if (writes_shared(A(0), A(1)))
+			return SKIPPED;
+	}
+	r = x_mlock(A(0), A(1), A(2));
+	for_parts(p, A(0), mapped)
+		attributes(p.pg, p.n, set_lock, bits);
+	if (!A(2))
+		model_change(A(0), mapped, populate, 0);
+	return expect(r, err);
+}
+
+static void gen_munlock(struct op *o)
+{
+	pick(o, LOCKED, ~0u);
+}
+
+static enum outcome run_munlock(const struct op *o)
+{
+	uint32_t mapped = 0;
+	int err = 0;
+	int64_t r;
+
+	for_parts(p, A(0), A(1)) {
+		if (p.st == UNMAPPED) {
+			err = -ENOMEM;
+			break;
+		}
+		mapped += p.n;
+	}
+	r = x_munlock(A(0), A(1));
+	for_parts(p, A(0), mapped)
+		attributes(p.pg, p.n, set_lock, 0);
+	return expect(r, err);
+}
+
+static void gen_mlockall(struct op *o)
+{
+	A(0) = MCL_CURRENT | MCL_ONFAULT | (rnd(2) ? MCL_FUTURE : 0);
+}
+
+static void lock_all(uint32_t bits)
+{
+	for (int w = 0; w < NR_WIN; w++)
+		for_parts(r, PG(w, 0), rt_win[w].pages)
+			attributes(r.pg, r.n, set_lock, bits);
+}
+
+static enum outcome run_mlockall(const struct op *o)
+{
+	expect(x_mlockall(A(0)), 0);
+	lock_all(AT_LOCKED | AT_ONFAULT);
+	lock_future = A(0) & MCL_FUTURE ? AT_LOCKED | AT_ONFAULT : 0;
+	return SUCCESS;
+}
+
+static enum outcome run_munlockall(const struct op *o)
+{
+	(void)o;
+	expect(x_munlockall(), 0);
+	lock_all(0);
+	lock_future = 0;
+	return SUCCESS;
+}
+
+/* --- userfaultfd ---------------------------------------------------------- */
+
+static const char *const register_names[] = { "missing", "wp", "both", "async", NULL };
+
+static void gen_register(struct op *o)
+{
+	static const int mode[] = { U_MISSING, U_WP, U_MISSING | U_WP, U_ASYNC };
+
+	pick(o, UNWATCHED, 512);
+	A(2) = mode[o->sub];
+}
+
+static void watched(struct run *r, uint32_t bits)
+{
+	if (r->st != UNMAPPED)
+		r->at |= bits;
+}
+
+static enum outcome run_register(const struct op *o)
+{
+	const uint32_t bits = (A(2) & U_MISSING ? AT_MISS : 0) | (A(2) & U_WP ? AT_WP : 0) |
+			      (A(2) & U_ASYNC ? AT_ASYNC : 0);
+
+	/* Changing the mode, or the monitor, is another story */
+	for_parts(r, A(0), A(1))
+		if (r.st == UNMAPPED || !is_anon(&r) || (r.at & AT_UFFD))
+			return SKIPPED;
+	expect(x_uffd_register(A(0), A(1), A(2)), 0);
+	for_parts(r, A(0), A(1))
+		attributes(r.pg, r.n, watched, bits);
+	return SUCCESS;
+}
+
+static void gen_unregister(struct op *o)
+{
+	uint32_t pg, n;
+
+	pick_attr(ATTR, o->sub ? AT_ASYNC : AT_MISS | AT_WP, 2048, &pg, &n);
+	A(0) = pg;
+	A(1) = n;
+	A(2) = o->sub;
+}
+
+static const char *const sync_names[] = { "sync", "async", NULL };
+
+static void unwatched(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	r->at &= ~AT_UFFD;
+	/* What protected an empty page goes, but what had been filled stays */
+	r->fl &= ~(F_WP | F_WPQ);
+}
+
+static enum outcome run_unregister(const struct op *o)
+{
+	for_parts(r, A(0), A(1))
+		if (r.st == UNMAPPED || !is_anon(&r) ||
+		    (r.at & (A(2) ? AT_MISS | AT_WP : AT_ASYNC)))
+			return SKIPPED;
+	/* Newer kernels want it to be the one that registered, in all of the range */
+	for_parts(r, A(0), A(1))
+		if (!(r.at & AT_UFFD))
+			return SKIPPED;
+	expect(x_uffd_unregister(A(0), A(1), A(2)), 0);
+	for_parts(r, A(0), A(1))
+		attributes(r.pg, r.n, unwatched, 0);
+	return SUCCESS;
+}
+
+/*
+ * How many pages an ioctl fills that puts pages where nothing is, and why it
+ * ends: 0, or -EEXIST; 1 if that is not known.
+ */
+static uint32_t fillable(uint32_t pg, uint32_t n, bool over_marker, bool over_guard, int *err)
+{
+	uint32_t done = 0;
+
+	for_parts(r, pg, n) {
+		*err = 0;
+		if (r.st == LAZY || (r.st == EMPTY && (r.fl & F_POP)))
+			*err = 1;
+		else if (r.st == EMPTY && (r.fl & F_WP))
+			*err = over_marker ? 0 : -EEXIST;
+		else if (r.st == ERROR && over_marker)
+			/* A marker too, if it is not a lost page */
+			*err = has & HAS_MCE ? 1 : 0;
+		else if (r.st == GUARD)
+			*err = over_guard ? 0 : -EEXIST;
+		else if (r.st != EMPTY)
+			*err = -EEXIST;
+		if (*err)
+			return done;
+		done += r.n;
+	}
+	return done;
+}
+
+static void gen_copy(struct op *o)
+{
+	pick(o, rnd(4) ? WATCHED_EMPTY : WATCHED_GUARD, 8);
+	A(2) = new_id(A(1));
+	A(3) = 1;
+	A(4) = runs[model_find(A(0))].at & AT_WP && rnd(2);
+}
+
+
+static enum outcome run_copy(const struct op *o)
+{
+	const uint32_t at = runs[model_find(A(0))].at;
+	uint32_t done;
+	int err;
+
+	if (!one_vma(A(0), A(1)) || !(at & (AT_MISS | AT_WP)) || (A(4) && !(at & AT_WP)))
+		return SKIPPED;
+	done = fillable(A(0), A(1), true, mainline, &err);
+	if (err > 0)
+		return SKIPPED;
+	expect(x_uffd_copy(A(0), A(1), A(2), A(3), A(4)), far_or(done, err));
+	for_parts(r, A(0), done) {
+		wrote(r.pg, r.n, A(2) + (r.pg - A(0)) * A(3), A(3));
+		if (A(4)) {
+			struct run p = runs[model_find(r.pg)];
+
+			p.id = A(2) + (r.pg - A(0)) * A(3);
+			p.pg = r.pg;
+			p.n = r.n;
+			p.fl = (p.fl & ~F_EDGE) | F_WP | (A(3) ? F_STEP : 0);
+			model_set(&p);
+		}
+	}
+	return done ? SUCCESS : FAILURE;
+}
+
+static void gen_zeropage(struct op *o)
+{
+	pick(o, rnd(4) ? WATCHED_EMPTY : WATCHED_GUARD, 8);
+}
+
+static enum outcome run_zeropage(const struct op *o)
+{
+	const uint32_t at = runs[model_find(A(0))].at;
+	uint32_t done;
+	int err;
+
+	if (!one_vma(A(0), A(1)) || !(at & (AT_MISS | AT_WP)))
+		return SKIPPED;
+	done = fillable(A(0), A(1), false, false, &err);
+	if (err > 0)
+		return SKIPPED;
+	expect(x_uffd_zeropage(A(0), A(1)), far_or(done, err));
+	model_change(A(0), done, populate, 0);
+	return done ? SUCCESS : FAILURE;
+}
+
+static void to_error(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	r->st = ERROR;
+	r->fl &= F_EDGE;
+}
+
+static enum outcome run_uffd_poison(const struct op *o)
+{
+	const uint32_t at = runs[model_find(A(0))].at;
+	uint32_t done;
+	int err;
+
+	if (!one_vma(A(0), A(1)) || !(at & (AT_MISS | AT_WP)))
+		return SKIPPED;
+	done = fillable(A(0), A(1), false, false, &err);
+	if (err > 0)
+		return SKIPPED;
+	expect(x_uffd_poison(A(0), A(1)), far_or(done, err));
+	model_change(A(0), done, to_error, 0);
+	return done ? SUCCESS : FAILURE;
+}
+
+static void gen_wp(struct op *o)
+{
+	pick(o, WATCHED_WP, 512);
+	A(2) = !o->sub;
+}
+
+static const char *const wp_names[] = { "on", "off", NULL };
+
+static void protect(struct run *r, uint32_t on)
+{
+	if (r->st == UNMAPPED || r->st == GUARD || r->st == ERROR || (r->at & AT_ASYNC))
+		return;
+	r->fl &= ~(F_WP | F_WPQ);
+	if (on)
+		r->fl |= F_WP | (r->st == LAZY ? F_WPQ : 0);
+}
+
+static enum outcome run_wp(const struct op *o)
+{
+	uint32_t done = 0;
+	int err = -ENOENT;
+
+	for_parts(r, A(0), A(1)) {
+		if (r.st != UNMAPPED && !(r.at & (AT_WP | AT_ASYNC))) {
+			err = -ENOENT;
+			break;
+		}
+		if (r.st != UNMAPPED)
+			err = 0;
+		done += r.n;
+	}
+	expect(x_uffd_wp(A(0), A(1), A(2)), err);
+	model_change(A(0), done, protect, A(2));
+	return err ? FAILURE : SUCCESS;
+}
+
+static void gen_move(struct op *o)
+{
+	uint32_t pg, n;
+
+	pick_attr(rnd(16) ? MOVE_TO : WATCHED_GUARD, 0, rnd(2) ? 1 : 8, &pg, &n);
+	A(0) = pg;
+	A(2) = n;
+	pick_attr(rnd(8) ? MOVABLE : GUARDS, 0, 8, &pg, &n);
+	A(1) = pg;
+	if (A(2) > n)
+		A(2) = n;
+	A(3) = rnd(2);
+}
+
+static enum outcome run_move(const struct op *o)
+{
+	const uint32_t dst = A(0), src = A(1), n = A(2);
+	const struct run d = runs[model_find(dst)], s = runs[model_find(src)];
+	const uint32_t same = AT_R | AT_W | AT_LOCKED;
+	struct run moved[8];
+	uint32_t done = 0;
+	int64_t r;
+	int err = 0;
+
+	if (n > 8 || OFF(src) + n > rt_win[WIN(src)].pages || OFF(dst) + n > rt_win[WIN(dst)].pages ||
+	    (WIN(src) == WIN(dst) && OFF(src) < OFF(dst) + n && OFF(dst) < OFF(src) + n))
+		return SKIPPED;
+	if (!one_vma(dst, n) || !one_vma(src, n) || !(d.at & (AT_MISS | AT_WP)) || !is_anon(&s) ||
+	    (d.at & same) != (s.at & same) || !(s.at & AT_W))
+		return SKIPPED;
+	for (; done < n; done++) {
+		struct run from = runs[model_find(src + done)], to = runs[model_find(dst + done)];
+
+		from.id = run_id(&from, src + done - from.pg);
+		moved[done] = from;
+		/* If either may be merged, or huge, then it may refuse */
+		if ((to.fl & F_POP && to.st == EMPTY) || to.st == LAZY || from.st == LAZY || from.fl & F_SHARED ||
+		    ((from.at | to.at) & (AT_MERGE | AT_HUGE)) || (from.st == EMPTY && from.fl & F_POP && !A(3)))
+			return SKIPPED;
+		/* Protected on the way: not told */
+		if (from.fl & (F_WP | F_WPQ))
+			return SKIPPED;
+		/* Of two reasons to fail, the first depends on what tables there are */
+		if ((to.st != EMPTY || to.fl & F_WP) && from.st == EMPTY && !A(3))
+			return SKIPPED;
+		if (to.st != EMPTY || to.fl & F_WP)
+			err = -EEXIST;
+		else if (from.st == EMPTY)
+			err = from.fl & F_POP || A(3) ? 0 : -ENOENT;
+		else if (from.st == GUARD || from.st == ERROR)
+			err = -EFAULT;
+		if (err)
+			break;
+	}
+	r = x_uffd_move(dst, src, n, A(3));
+	/* It may also find a page busy: what it says is what it moved */
+	if (r == -EBUSY || r == -EAGAIN || (r >= 0 && r < done)) {
+		done = r < 0 ? 0 : r;
+	} else {
+		expect(r, far_or(done, err));
+	}
+	for (uint32_t i = 0; i < done; i++) {
+		struct run to = runs[model_find(dst + i)];
+
+		if (moved[i].st == DATA) {
+			wrote(dst + i, 1, moved[i].id, 1);
+			model_change(src + i, 1, to_empty, 0);
+		} else {
+			to.pg = dst + i;
+			to.n = 1;
+			to.fl |= F_POP;
+			model_set(&to);
+		}
+	}
+	return done ? SUCCESS : FAILURE;
+}
+
+static void gen_fault(struct op *o)
+{
+	pick(o, PLAIN_EMPTY, 8);
+	A(2) = new_id(A(1));
+}
+
+static enum outcome run_fault(const struct op *o)
+{
+	int64_t faults = 0;
+
+	if (!one_vma(A(0), A(1)))
+		return SKIPPED;
+	for_parts(r, A(0), A(1)) {
+		if (!is_anon(&r) || (r.at & AT_UFFD) || !(r.at & AT_R) || r.st == LAZY ||
+		    (r.st == EMPTY && r.fl & F_POP))
+			return SKIPPED;
+		if (r.st == EMPTY)
+			faults += r.n;
+	}
+	expect(x_uffd_fault(A(0), A(1), A(2)), faults);
+	for_parts(r, A(0), A(1))
+		if (r.st == EMPTY)
+			wrote(r.pg, r.n, A(2) + r.pg - A(0), 1);
+	/* It was registered, and is not any more */
+	model_edges(A(0), A(1));
+	return faults ? SUCCESS : FAILURE;
+}
+
+static void gen_event(struct op *o)
+{
+	pick(o, UNWATCHED, 64);
+}
+
+static enum outcome run_event(const struct op *o)
+{
+	if (mainline || !one_vma(A(0), A(1)))
+		return SKIPPED;
+	for_parts(r, A(0), A(1))
+		if ((r.at & AT_UFFD) || refuses(&r, V_POISON))
+			return SKIPPED;
+	expect(x_uffd_event(A(0), A(1)), A(1));
+	model_change(A(0), A(1), to_guard, 0);
+	model_edges(A(0), A(1));
+	return SUCCESS;
+}
+
+/* --- What is seen of it --------------------------------------------------- */
+
+static void gen_scan(struct op *o)
+{
+	uint32_t pg, n;
+
+	pick_attr(o->sub ? WATCHED_WP : rnd(2) ? ANON : ATTR, AT_HUGE, 512, &pg, &n);
+	A(0) = pg;
+	A(1) = n;
+	A(2) = o->sub;
+}
+
+static const char *const scan_names[] = { "get", "wp_written", "wp_all", NULL };
+
+static enum outcome run_scan(const struct op *o)
+{
+	int64_t r = x_scan(A(0), A(1), A(2));
+
+	if (r < 0)
+		expect(r, 0);
+	for_parts(p, A(0), A(1)) {
+		for (uint32_t i = 0; i < p.n; i++) {
+			const uint64_t c = rt_scanned[p.pg - A(0) + i];
+
+			if (c & 64)
+				sh->seen[SEEN_HUGE]++;
+			if (c & 2)
+				sh->seen[SEEN_WRITTEN]++;
+			/* In no category but those of the VMA: WPALLOWED, SOFT_DIRTY */
+			if (p.st == GUARD && !mainline && (c & ~0x81ull))
+				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has a guard in categories %#llx",
+					(unsigned long long)c);
+			if (p.st == DATA && is_anon(&p) && !A(2) && !(c & 24))
+				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has contents in categories %#llx",
+					(unsigned long long)c);
+		}
+	}
+	return SUCCESS;
+}
+
+static void gen_clear_refs(struct op *o)
+{
+	A(0) = o->sub ? 4 : 1;
+}
+
+static const char *const refs_names[] = { "referenced", "soft_dirty", NULL };
+
+static enum outcome run_clear_refs(const struct op *o)
+{
+	return expect(x_clear_refs(A(0)), 0);
+}
+
+static void gen_soft_dirty(struct op *o)
+{
+	pick(o, CONTENTS, 1);
+	A(1) = new_id(1);
+}
+
+static enum outcome run_soft_dirty(const struct op *o)
+{
+	const struct run r = runs[model_find(A(0))];
+
+	if (r.st != DATA || model_access(&r, true, false) || !is_anon(&r))
+		return SKIPPED;
+	expect(x_soft_dirty(A(0), A(1)), 2);
+	wrote(A(0), 1, A(1), 1);
+	return SUCCESS;
+}
+
+static void gen_mincore(struct op *o)
+{
+	pick(o, rnd(2) ? GUARDS : MAPPED, 64);
+}
+
+static enum outcome run_mincore(const struct op *o)
+{
+	bool hole = false;
+
+	for_parts(r, A(0), A(1))
+		hole |= r.st == UNMAPPED;
+	expect(x_mincore(A(0), A(1)), hole ? -ENOMEM : 0);
+	if (hole)
+		return FAILURE;
+	for_parts(r, A(0), A(1)) {
+		if (r.st != GUARD && !(r.st == EMPTY && !(r.fl & (F_POP | F_WP)) && is_anon(&r)))
+			continue;
+		for (uint32_t i = 0; i < r.n; i++)
+			if (rt_core[r.pg - A(0) + i] & 1)
+				diverge(W_MINCORE, r.pg + i, 0, 0, 0, "mincore says that it is resident");
+	}
+	return SUCCESS;
+}
+
+static enum outcome run_move_pages(const struct op *o)
+{
+	expect(x_move_pages(A(0), A(1)), 0);
+	for_parts(r, A(0), A(1))
+		for (uint32_t i = 0; i < r.n; i++)
+			if ((r.st == GUARD || r.st == UNMAPPED) && rt_node[r.pg - A(0) + i] >= 0)
+				diverge(W_OTHER, r.pg + i, 0, 0, 0, "move_pages says that it is on node %d",
+					rt_node[r.pg - A(0) + i]);
+	return SUCCESS;
+}
+
+/* --- The rest of the system ----------------------------------------------- */
+
+static const char *const global_names[] = { "swapoff", "ksm", "khugepaged", "compact", NULL };
+
+static void gen_global(struct op *o)
+{
+	const uint32_t pg = PG(W_SMALL, 8 + rnd(16));
+	struct op ksm, *same;
+
+	A(0) = o->sub;
+	if (o->sub != G_KSM)
+		return;
+	/* Something to merge first */
+	ksm = *o;
+	o->sub = 0;
+	mapping(o, pg, 16);
+	advice(next_op(), pg, 16, V_MERGEABLE);
+	same = next_op();
+	writing(same, pg, 16);
+	same->a[3] = 0;
+	*next_op() = ksm;
+}
+
+static void maybe_merged(struct run *r, uint32_t arg)
+{
+	(void)arg;
+	if ((r->at & AT_MERGE) && (r->st == DATA || r->st == LAZY))
+		r->fl |= F_SHARED;
+}
+
+static enum outcome run_global(const struct op *o)
+{
+	int64_t r = x_global(A(0));
+
+	if (A(0) == G_KSM) {
+		char buf[32] = "0";
+		int fd = open("/sys/kernel/mm/ksm/pages_sharing", O_RDONLY | O_CLOEXEC);
+
+		if (fd >= 0 && read(fd, buf, sizeof(buf) - 1) > 0 && atoi(buf) > 0)
+			sh->seen[SEEN_KSM]++;
+		close(fd);
+		for (int w = 0; w < NR_WIN; w++)
+			model_change(PG(w, 0), rt_win[w].pages, maybe_merged, 0);
+	}
+	/* Not what is asked here: there may not be the memory, or others do it */
+	return r ? FAILURE : SUCCESS;
+}
+
+static void gen_mce(struct op *o)
+{
+	pick(o, CONTENTS, 1);
+}
+
+/* Only pages that nobody else has, and that are not huge: others would be hit too */
+static bool may_be_lost(const struct op *o)
+{
+	const struct run r = runs[model_find(A(0))];
+
+	return !depth && r.st == DATA && is_anon(&r) && !(r.fl & F_SHARED) &&
+	       !(r.at & (AT_MERGE | AT_HUGE | AT_UFFD | AT_LOCKED)) && (r.at & AT_W);
+}
+
+static enum outcome run_hwpoison(const struct op *o)
+{
+	int64_t r;
+
+	if (!may_be_lost(o))
+		return SKIPPED;
+	r = x_hwpoison(A(0));
+	/* EBUSY: it could not isolate the page. It is lost nevertheless, or not */
+	if (r) {
+		model_change(A(0), 1, to_error, 0);
+		expect(x_madvise(A(0), 1, MADV_DONTNEED), 0);
+		model_change(A(0), 1, to_empty, 0);
+		return FAILURE;
+	}
+	model_change(A(0), 1, to_error, 0);
+	return SUCCESS;
+}
+
+static enum outcome run_offline(const struct op *o)
+{
+	if (!may_be_lost(o))
+		return SKIPPED;
+	/* It is moved to another, or not */
+	return x_offline(A(0)) ? FAILURE : SUCCESS;
+}
+
+/* --- The table ------------------------------------------------------------ */
+
+const struct opdef opdefs[] = {
+	[OP_FORK] = { "fork", "", 4, gen_none, run_fork, NULL, 0 },
+	[OP_END] = { "end", "", 0, gen_none, run_end, NULL, 0 },
+	[OP_MADVISE] = { "madvise", "pna", 480, gen_madvise, run_madvise, advice_names, 0 },
+	{ "madvise_odd", "pdda", 6, gen_odd, run_odd, odd_names, 0 },
+	{ "process_madvise", "pnpna", 20, gen_pmadvise, run_pmadvise, guard_names, HAS_PMADVISE },
+	{ "vfork", "pna", 2, gen_vfork, run_vfork, guard_names, 0 },
+	{ "mmap", "pndd", 34, gen_mmap, run_mmap, mmap_names, 0 },
+	{ "munmap", "pn", 14, gen_munmap, run_munmap, NULL, 0 },
+	{ "mprotect", "pnd", 30, gen_mprotect, run_mprotect, prot_names, 0 },
+	{ "mremap", "pnpnd", 30, gen_mremap, run_mremap, mremap_names, 0 },
+	{ "mseal", "pn", 1, gen_mseal, run_mseal, NULL, HAS_SEAL },
+	{ "name", "pnd", 4, gen_name, run_name, NULL, HAS_NAME },
+	{ "brk", "d", 6, gen_brk, run_brk, NULL, 0 },
+	{ "read", "pn", 50, gen_read, run_read, NULL, 0 },
+	{ "write", "pndd", 170, gen_write, run_write, NULL, 0 },
+	{ "pipe_from", "pn", 10, gen_kernel_read, run_pipe_from, NULL, 0 },
+	{ "pipe_to", "pndd", 10, gen_kernel_write, run_pipe_to, NULL, 0 },
+	{ "vm_readv", "pn", 8, gen_kernel_read, run_vm_readv, NULL, HAS_VMRW },
+	{ "vm_writev", "pndd", 8, gen_kernel_write, run_vm_writev, NULL, HAS_VMRW },
+	{ "mem_read", "pn", 8, gen_kernel_read, run_mem_read, NULL, HAS_FORCE },
+	{ "mem_write", "pndd", 8, gen_kernel_write, run_mem_write, NULL, HAS_FORCE },
+	{ "futex", "p", 8, gen_futex, run_futex, NULL, 0 },
+	{ "mlock", "pnd", 8, gen_mlock, run_mlock, mlock_names, 0 },
+	{ "munlock", "pn", 14, gen_munlock, run_munlock, NULL, 0 },
+	{ "mlockall", "d", 1, gen_mlockall, run_mlockall, NULL, 0 },
+	{ "munlockall", "", 2, gen_none, run_munlockall, NULL, 0 },
+	{ "uffd_register", "pnd", 20, gen_register, run_register, register_names, HAS_UFFD },
+	{ "uffd_unregister", "pnd", 12, gen_unregister, run_unregister, sync_names, HAS_UFFD },
+	{ "uffd_copy", "pnddd", 14, gen_copy, run_copy, NULL, HAS_UFFD },
+	{ "uffd_zeropage", "pn", 6, gen_zeropage, run_zeropage, NULL, HAS_UFFD },
+	{ "uffd_poison", "pn", 4, gen_zeropage, run_uffd_poison, NULL, HAS_UPOISON },
+	{ "uffd_wp", "pnd", 12, gen_wp, run_wp, wp_names, HAS_WP },
+	{ "uffd_move", "ppnd", 8, gen_move, run_move, NULL, HAS_MOVE },
+	{ "uffd_fault", "pnd", 1, gen_fault, run_fault, NULL, HAS_UFFD },
+	{ "uffd_event", "pn", 1, gen_event, run_event, NULL, HAS_UFFD },
+	{ "scan", "pnd", 8, gen_scan, run_scan, scan_names, HAS_SCAN },
+	{ "clear_refs", "d", 1, gen_clear_refs, run_clear_refs, refs_names, HAS_SMAPS },
+	{ "soft_dirty", "pd", 1, gen_soft_dirty, run_soft_dirty, NULL, HAS_SOFTDIRTY },
+	{ "mincore", "pn", 14, gen_mincore, run_mincore, NULL, 0 },
+	{ "move_pages", "pn", 4, gen_mincore, run_move_pages, NULL, HAS_MOVEPAGES },
+	{ "global", "d", 1, gen_global, run_global, global_names, HAS_SYSTEM },
+	{ "hwpoison", "p", 1, gen_mce, run_hwpoison, NULL, HAS_MCE },
+	{ "offline", "p", 1, gen_mce, run_offline, NULL, HAS_MCE },
+};
+
+const int nr_opdefs = sizeof(opdefs) / sizeof(opdefs[0]);
+
+static bool is_op(const struct op *o, const char *name)
+{
+	return !strcmp(opdefs[o->code].name, name);
+}
+
+const char *sub_name(int code, int sub)
+{
+	return opdefs[code].subs ? opdefs[code].subs[sub] : "";
+}
+
+bool op_available(int code, int sub)
+{
+	const struct opdef *d = &opdefs[code];
+	uint64_t needs = d->needs;
+
+	if (!d->subs)
+		return sub == 0 && (needs & has) == needs && !(mainline && d->run == run_event);
+	for (int i = 0; i <= sub; i++)
+		if (!d->subs[i])
+			return false;
+	if (d->run == run_madvise)
+		needs |= advices[sub].needs;
+	if (d->run == run_register)
+		needs |= sub == 0 ? 0 : sub == 3 ? HAS_ASYNC | HAS_WP : HAS_WP;
+	if (d->run == run_unregister && sub)
+		needs |= HAS_ASYNC | HAS_WP;
+	if (d->run == run_scan && sub)
+		needs |= HAS_ASYNC;
+	if (d->run == run_mmap && sub == 2)
+		needs |= HAS_FILE;
+	if (d->run == run_clear_refs && sub == 1)
+		needs |= HAS_SOFTDIRTY;
+	if (d->run == run_global) {
+		static const uint64_t global[] = { HAS_SWAP, HAS_KSM, HAS_THP, 0 };
+
+		needs |= global[sub];
+	}
+	return (needs & has) == needs;
+}
+
+/* Some operations are rarer than one in a thousand */
+static bool too_dear(const struct op *o)
+{
+	if (is_op(o, "global"))
+		return rnd(o->sub == 0 ? 40 : 12);
+	if (is_op(o, "hwpoison") || is_op(o, "offline"))
+		return rnd(20);
+	if (is_op(o, "clear_refs") || is_op(o, "soft_dirty"))
+		return rnd(2);
+	return false;
+}
+
+/* A child gets a copy of each */
+static bool many_guards(void)
+{
+	uint32_t guards = 0;
+
+	for (int i = 0; i < nr_runs; i++)
+		guards += runs[i].st == GUARD ? runs[i].n : 0;
+	return guards > 8192;
+}
+
+static int draw_sub(int code)
+{
+	int subs = 0, sum = 0, at;
+
+	if (!opdefs[code].subs)
+		return 0;
+	for (; opdefs[code].subs[subs]; subs++)
+		if (sh->enabled[code] & (1u << subs))
+			sum += opdefs[code].run == run_madvise ? advices[subs].weight : 1;
+	at = rnd(sum);
+	for (int i = 0; i < subs; i++) {
+		if (!(sh->enabled[code] & (1u << i)))
+			continue;
+		at -= opdefs[code].run == run_madvise ? advices[i].weight : 1;
+		if (at < 0)
+			return i;
+	}
+	return 0;
+}
+
+void gen_op(struct op *o)
+{
+	int sum = 0, at;
+
+	memset(o, 0, sizeof(*o));
+	if (sh->queued) {
+		*o = sh->queue[0];
+		memmove(sh->queue, sh->queue + 1, --sh->queued * sizeof(*o));
+	} else if (depth && !rnd(14)) {
+		o->code = OP_END;
+	} else {
+		for (int i = 0; i < nr_opdefs; i++)
+			if (sh->enabled[i])
+				sum += opdefs[i].weight;
+		do {
+			memset(o, 0, sizeof(*o));
+			at = rnd(sum);
+			for (int i = 0; i < nr_opdefs; i++) {
+				if (!sh->enabled[i])
+					continue;
+				at -= opdefs[i].weight;
+				if (at < 0) {
+					o->code = i;
+					break;
+				}
+			}
+			o->sub = draw_sub(o->code);
+		} while (too_dear(o) || (o->code == OP_FORK && many_guards() && rnd(16)) || (o->code == OP_FORK && depth && rnd(8)));
+		opdefs[o->code].gen(o);
+	}
+	o->check = rnd(1ull << 32);
+}
+
+/* By the letters of the arguments: see struct opdef */
+int op_ranges(const struct op *o, uint32_t range[2][2])
+{
+	const char *args = opdefs[o->code].args;
+	int n = 0;
+
+	for (int i = 0; args[i]; i++) {
+		if (args[i] == 'p') {
+			range[n][0] = o->a[i];
+			range[n++][1] = 1;
+		} else if (args[i] == 'n') {
+			/* One length may be that of both */
+			for (int k = i > 1 && args[i - 1] == 'p' && args[i - 2] == 'p' ? 0 : n - 1; k < n; k++)
+				range[k][1] = o->a[i];
+		}
+	}
+	for (int k = 0; k < n; k++)
+		if (OFF(range[k][0]) + range[k][1] > rt_win[WIN(range[k][0])].pages)
+			range[k][1] = rt_win[WIN(range[k][0])].pages - OFF(range[k][0]);
+	return n;
+}
+
+bool advice_name(int64_t value, const char **name)
+{
+	for (int i = 0; i < NR_ADVICE; i++)
+		if (advices[i].value == value) {
+			*name = advice_names[i];
+			return true;
+		}
+	return false;
+}
