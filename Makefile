@@ -52,7 +52,7 @@ demo: kernel ## what a guard does, shown in the guest
 steps: tree ## build each patch by itself: compiler, gcc W=1, sparse
 	@kernel/steps
 
-check: tree ## minutes, no kernel build: the series and the scripts themselves
+check: headers ## minutes, no kernel build: the series and the scripts themselves
 	@tests/run check
 
 test: headers ## everything that a change has to pass; what CI runs
