@@ -430,7 +430,6 @@ struct gf_symbols;
 struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n);
 /* The @k-th frame (inlined ones first) of pc[@i]; false if there is none. */
 bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f);
-void gf_symbols_end(struct gf_symbols *s);
 void gf_self_path(char *buf, size_t size);
 
 /* fault.c */

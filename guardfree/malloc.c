@@ -305,9 +305,11 @@ EXPORT void *malloc(size_t size)
 EXPORT void free(void *p)
 {
 	/* What is the other allocator's goes there as it is. */
+	if (!p)
+		return;
 	if (gf_pass == PASS_SOME && !gf_ours(p))
 		gf_next.free(p);
-	else if (p)
+	else
 		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "free", GF_CALLER());
 }
 

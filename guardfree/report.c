@@ -520,7 +520,6 @@ void gf_report(struct gf_report *r)
 	else
 		text(&o, r, freed);
 	gf_out_end(&o);
-	gf_symbols_end(parts.symbols);
 	gf_unlock(&gf_report_lock);
 }
 

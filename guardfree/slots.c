@@ -98,8 +98,12 @@ static inline uintptr_t page_at(u64 page)
 	return gf_heap.base + (page << PAGE_SHIFT);
 }
 
+/* vm.overcommit_memory is 2. */
+static bool gf_strict;
+
 bool gf_slots_init(void)
 {
+	char text[16];
 	u32 pages = 0, bin, at = 0;
 
 	for (bin = 0; bin < BINS; bin++) {
@@ -111,6 +115,8 @@ bool gf_slots_init(void)
 		while (at <= pages)
 			bin_of[at++] = bin;
 	}
+	gf_strict = gf_read_file("/proc/sys/vm/overcommit_memory", text, sizeof(text)) > 0 &&
+		    text[0] == '2';
 	narenas = gf_opt.arenas;
 	if (!narenas) {
 		u64 mask[16] = { 0 };
@@ -198,6 +204,31 @@ static int units_get(u32 n, u32 *unit, bool *used)
 	return 0;
 }
 
+/*
+ * Units that are as new: no contents, no guards, no page tables. Mapping anew
+ * what was in use may fail where memory is not overcommitted. 0 or -errno
+ */
+static int units_take(u32 n, u32 *unit)
+{
+	bool used;
+	int err;
+
+	gf_lock(&gf_grow_lock);
+	err = units_get(n, unit, &used);
+	gf_unlock(&gf_grow_lock);
+	if (err || !used)
+		return err;
+	err = gf_remap(page_at((u64)*unit * UNIT_PAGES), (u64)n << UNIT_SHIFT,
+		       PROT_READ | PROT_WRITE);
+	if (err) {
+		gf_lock(&gf_grow_lock);
+		units_put(*unit, n);
+		gf_unlock(&gf_grow_lock);
+	}
+	return err;
+}
+
+/* The caller alone knows of the units. */
 static void units_mark(u32 head, u32 n, struct gf_unit mark)
 {
 	u32 i;
@@ -232,39 +263,29 @@ static int chunk_new(struct gf_arena *arena, u32 b)
 	struct gf_bin *bin = &arena->bin[b];
 	u32 stride = bin_pages[b] + 1, unit, n, slots, i;
 	struct gf_range guards[UNIT_PAGES / 2 + 1];
-	bool used;
+	struct gf_unit mark = {
+		.pages = bin_pages[b], .arena = arena->no, .kind = UNIT_CHUNK, .bin = b,
+	};
 	int err;
 
 	if (gf_opt.memcg && !gf_memcg_allows(UNIT))
 		return -ENOMEM;
 	n = (stride * 8 + 1 + UNIT_PAGES - 1) / UNIT_PAGES;
 	slots = (n * UNIT_PAGES - 1) / stride;
-	gf_lock(&gf_grow_lock);
-	err = units_get(n, &unit, &used);
-	if (!err) {
-		struct gf_unit mark = {
-			.pages = bin_pages[b], .slots = slots, .arena = arena->no,
-			.kind = UNIT_CHUNK, .bin = b,
-		};
-
-		for (i = 0; i < slots; i++) {
-			u32 page = unit * UNIT_PAGES + 1 + i * stride;
-			struct gf_rec *rec = rec_at(page >> 1);
-
-			memset(rec, 0, sizeof(*rec));
-			rec->page = page;
-		}
-		units_mark(unit, n, mark);
-		nchunks++;
-	}
-	gf_unlock(&gf_grow_lock);
+	err = units_take(n, &unit);
 	if (err)
 		return err;
+	for (i = 0; i < slots; i++) {
+		u32 page = unit * UNIT_PAGES + 1 + i * stride;
+		struct gf_rec *rec = rec_at(page >> 1);
 
-	/* Contents, guards and page tables, all at once */
-	if (used)
-		gf_remap(page_at((u64)unit * UNIT_PAGES), (u64)n << UNIT_SHIFT,
-			 PROT_READ | PROT_WRITE);
+		memset(rec, 0, sizeof(*rec));
+		rec->page = page;
+	}
+	mark.slots = slots;
+	units_mark(unit, n, mark);
+	fetch_add(&nchunks, 1);
+
 	if (gf_opt.fresh == FRESH_TRAILING && b < EXACT_PAGES) {
 		guards[0].addr = (void *)page_at((u64)unit * UNIT_PAGES);
 		guards[0].len = PAGE;
@@ -403,7 +424,9 @@ static struct gf_rec *slot_open(struct gf_arena *arena, u32 b, u32 pages, int *e
 
 /*
  * From here on a free does not poison but takes the memory away, as guards of
- * a gibibyte have 2 MiB of page tables; it costs up to two VMAs.
+ * a gibibyte have 2 MiB of page tables; it costs up to two VMAs. Where memory is
+ * not overcommitted that begins at a unit: a guard still counts as memory there,
+ * PROT_NONE does not.
  */
 #define SPAN_NONE_PAGES	(1UL << (30 - PAGE_SHIFT))
 
@@ -414,8 +437,7 @@ static struct gf_rec *span_get(u64 pages, u64 align, int *err)
 	struct gf_unit mark = { .kind = UNIT_SPAN, .slots = 1 };
 	struct gf_range around[2];
 	struct gf_rec *rec;
-	uintptr_t start, end, at;
-	bool used;
+	uintptr_t start, end, at, to;
 	u32 unit;
 
 	if (n >= UINT32_MAX || n << UNIT_SHIFT > gf_heap.max) {
@@ -426,18 +448,14 @@ static struct gf_rec *span_get(u64 pages, u64 align, int *err)
 		*err = -ENOMEM;
 		return NULL;
 	}
-	gf_lock(&gf_grow_lock);
-	*err = units_get(n, &unit, &used);
-	if (*err) {
-		gf_unlock(&gf_grow_lock);
+	*err = units_take(n, &unit);
+	if (*err)
 		return NULL;
-	}
 	rec = rec_at(unit * UNIT_PAGES >> 1);
 	memset(rec, 0, sizeof(*rec));
 	rec->page = unit * UNIT_PAGES + 1;
 	mark.pages = n * UNIT_PAGES - 2;
 	units_mark(unit, n, mark);
-	gf_unlock(&gf_grow_lock);
 
 	start = page_at((u64)unit * UNIT_PAGES);
 	end = start + (n << UNIT_SHIFT);
@@ -450,25 +468,22 @@ static struct gf_rec *span_get(u64 pages, u64 align, int *err)
 	first = (at - gf_heap.base) >> PAGE_SHIFT;
 	rec->first = first;
 	rec->pages = pages;
-	if (used)
-		*err = gf_remap(start, end - start, PROT_READ | PROT_WRITE);
-	if (!*err) {
-		uintptr_t to = at + (pages << PAGE_SHIFT);
+	to = at + (pages << PAGE_SHIFT);
+	/* Not all of what a large alignment leaves: that is page tables. */
+	around[0].len = at - start < UNIT ? at - start : UNIT;
+	around[0].addr = (void *)(at - around[0].len);
+	around[1].len = end - to < UNIT ? end - to : UNIT;
+	around[1].addr = (void *)to;
+	gf_poison_many(around, 2);
+	return rec;
+}
 
-		/* Not all of what a large alignment leaves: that is page tables. */
-		around[0].len = at - start < UNIT ? at - start : UNIT;
-		around[0].addr = (void *)(at - around[0].len);
-		around[1].len = end - to < UNIT ? end - to : UNIT;
-		around[1].addr = (void *)to;
-		gf_poison_many(around, 2);
-		return rec;
-	}
-	gf_lock(&gf_grow_lock);
-	unit_at(unit)->kind = UNIT_NONE;
-	units_put(unit, n);
-	gf_unlock(&gf_grow_lock);
-	*err = -ENOMEM;
-	return NULL;
+/* What it holds back of the address space, in bytes */
+static u64 weight(const struct gf_rec *rec)
+{
+	const struct gf_unit *u = unit_at(rec->page / UNIT_PAGES);
+
+	return (u->kind == UNIT_SPAN ? u->pages + 2UL : rec->pages + 1UL) << PAGE_SHIFT;
 }
 
 /* Out of the quarantine: may be used again. The arena's lock is held. */
@@ -482,7 +497,7 @@ static void evict(struct gf_arena *arena)
 
 	arena->first = rec->next;
 	arena->held--;
-	arena->held_bytes -= ((u64)rec->pages + 1) << PAGE_SHIFT;
+	arena->held_bytes -= weight(rec);
 	if (u->kind == UNIT_SPAN) {
 		u32 n = (u->pages + 2) / UNIT_PAGES, i;
 
@@ -539,7 +554,7 @@ static void quarantine(struct gf_arena *arena, u32 id)
 		arena->first = id;
 	arena->last = id;
 	arena->held++;
-	arena->held_bytes += ((u64)rec->pages + 1) << PAGE_SHIFT;
+	arena->held_bytes += weight(rec);
 	if (share < 2) {
 		evict_over(arena, bytes, objects);
 		return;
@@ -810,12 +825,14 @@ void gf_release(struct gf_rec *rec, u32 stack)
 {
 	struct gf_tls *me = gf_me();
 	struct gf_arena *arena = me->arena;
+	const struct gf_unit *u = unit_at(rec->page / UNIT_PAGES);
 	u32 id = rec_id(rec) + 1;
 
 	rec->free_stack = stack;
 	rec->free_thread = me->no;
-	if (rec->pages >= SPAN_NONE_PAGES) {
-		gf_remap(page_at(rec->first), (u64)rec->pages << PAGE_SHIFT, PROT_NONE);
+	if (u->kind == UNIT_SPAN && (gf_strict || u->pages >= SPAN_NONE_PAGES) &&
+	    !gf_remap(page_at(rec->page - 1), weight(rec), PROT_NONE)) {
+		/* gone */
 	} else if (gf_opt.batch > 1) {
 		gf_lock(&arena->lock);
 		arena->frees++;

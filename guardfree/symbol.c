@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -317,13 +316,16 @@ sent:
 
 struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n)
 {
-	long got = gf_sys(SYS_mmap, 0, sizeof(struct gf_symbols), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	struct gf_symbols *s = (struct gf_symbols *)got;
+	/* Under gf_report_lock. Not mapped now: there may be no memory. */
+	static struct gf_symbols symbols;
+	struct gf_symbols *s = &symbols;
 	struct find find = { .s = s, .pc = pc, .exact = exact };
+	u32 i;
 
-	if (got < 0 && got > -4096)
-		return NULL;
+	for (i = 0; i < SYMBOLS_MAX; i++) {
+		s->at[i].path = 0;
+		s->at[i].reply = NULL;
+	}
 	s->n = n < SYMBOLS_MAX ? n : SYMBOLS_MAX;
 	s->len = 1;
 	each_map(find_map, &find, s->replies, 64 << 10);
@@ -363,10 +365,4 @@ bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f)
 		return true;
 	}
 	return false;
-}
-
-void gf_symbols_end(struct gf_symbols *s)
-{
-	if (s)
-		gf_sys(SYS_munmap, s, sizeof(*s));
 }

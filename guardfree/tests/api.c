@@ -294,8 +294,11 @@ static void threads(void)
 	pthread_key_create(&key, in_destructor);
 	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < 6; i++)
-			CHECK(!pthread_create(&t[i], NULL, worker, (void *)(uintptr_t)(i + 1)));
-		for (i = 0; i < 6; i++) {
+			if (pthread_create(&t[i], NULL, worker, (void *)(uintptr_t)(i + 1))) {
+				CHECK(!"a thread");
+				break;
+			}
+		while (i--) {
 			pthread_join(t[i], &p);
 			free(p);
 		}
@@ -322,12 +325,14 @@ static void forks(void)
 {
 	pthread_t t[3];
 	char *before = malloc(40);
-	int i, status;
+	int i, n, status;
 	pid_t pid;
 
 	strcpy(before, "from before");
-	for (i = 0; i < 3; i++)
-		pthread_create(&t[i], NULL, noise, (void *)(uintptr_t)(i * 100 + 30));
+	for (n = 0; n < 3; n++)
+		if (pthread_create(&t[n], NULL, noise, (void *)(uintptr_t)(n * 100 + 30)))
+			break;
+	CHECK(n);
 	for (i = 0; i < 10 * rounds; i++) {
 		pid = fork();
 		if (!pid) {
@@ -371,8 +376,8 @@ static void forks(void)
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && !status);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
-	for (i = 0; i < 3; i++)
-		pthread_join(t[i], NULL);
+	while (n--)
+		pthread_join(t[n], NULL);
 	CHECK(!strcmp(before, "from before"));
 	free(before);
 }
