@@ -309,11 +309,11 @@ is 'leaves nothing' '' "$(ls -d "$BUILD" 2>/dev/null)"
 fails 'build without a tree' "make tree" "$top/kernel/build"
 
 # --- each line of the fragments says one thing, and says it once
-dup=$(for f in "$top"/kernel/config/*.config; do
+dup=$(for f in "$top"/kernel/config/*.config "$top"/kernel/config/arch/*.config; do
 	sed -n 's/^\(CONFIG_[A-Za-z0-9_]*\)=.*/\1/p; s/^# \(CONFIG_[A-Za-z0-9_]*\) is not set$/\1/p' "$f" | sort | uniq -d
 done)
 is 'no option twice in a fragment' '' "$dup"
-bad=$(grep -HnvE '^(CONFIG_[A-Za-z0-9_]+=("[^"]*"|[0-9a-z]+)|#.*|)$' "$top"/kernel/config/*.config)
+bad=$(grep -HnvE '^(CONFIG_[A-Za-z0-9_]+=("[^"]*"|[0-9a-z]+)|#.*|)$' "$top"/kernel/config/*.config "$top"/kernel/config/arch/*.config)
 is 'no line that kconfig would not understand' '' "$bad"
 help=$(make -s -C "$top" help)
 lost=$(sed -n 's/^\([a-z]*\):.*##.*/\1/p' "$top/Makefile" | while read -r target; do
