@@ -44,7 +44,10 @@ struct nothrow;
 
 #define NEW(name, kind, throws) \
 	EXPORT void *name(size_t size) \
-	{ return try_new(size, 0, kind, throws, GF_CALLER()); }
+	{ \
+		void *p = gf_counted() ? gf_next.malloc(size) : NULL; \
+		return likely(p) ? p : try_new(size, 0, kind, throws, GF_CALLER()); \
+	}
 #define NEW_NT(name, kind) \
 	EXPORT void *name(size_t size, const struct nothrow *nt) \
 	{ (void)nt; return try_new(size, 0, kind, false, GF_CALLER()); }
@@ -68,7 +71,12 @@ static const char *const by[] = { "free", "operator delete", "operator delete []
 
 #define DEL(name, kind, size, align, ...) \
 	EXPORT void name(void *p, ##__VA_ARGS__) \
-	{ if (p) gf_free_at(p, kind, size, align, by[kind], GF_CALLER()); }
+	{ \
+		if (gf_passing && !gf_ours(p)) \
+			gf_next.free(p); \
+		else if (p) \
+			gf_free_at(p, kind, size, align, by[kind], GF_CALLER()); \
+	}
 
 #define NT __attribute__((unused)) const struct nothrow *nt
 

@@ -10,6 +10,7 @@
  *   unwind.c    the caller's stack, by call frame information
  *   thread.c    what is known of a thread; fork; thread exit
  *   malloc.c    the allocator's entry points
+ *   foreign.c   pointers that were not allocated here
  *   cxx.c       C++'s operators
  *   fault.c     SIGSEGV, and who gets it next
  *   report.c    what is said of a hit
@@ -88,10 +89,12 @@ struct gf_options {
 	u32 depth;
 	u32 unwind;
 	u32 mismatch;
+	u32 foreign;
 	u32 halt;
 	u32 kernel;
 	u32 handler;
 	u32 symbolize;
+	u32 symbolizer_seconds;
 	u32 format;
 	u32 color;
 	u32 stats;
@@ -184,8 +187,8 @@ extern u32 gf_full;		/* PROT_NONE's end is reached */
 void gf_probe(void);
 bool gf_poison(uintptr_t addr, size_t len);
 bool gf_unpoison(uintptr_t addr, size_t len);
-/* A page that is about to be used: spares it the fault. */
-void gf_populate(uintptr_t addr, size_t len);
+/* Pages that are about to be used: spares them the faults. */
+void gf_populate_many(const struct gf_range *r, size_t n);
 /* Many at a time; the number that was done, counted from the first. */
 size_t gf_poison_many(const struct gf_range *r, size_t n);
 size_t gf_unpoison_many(const struct gf_range *r, size_t n);
@@ -283,8 +286,8 @@ struct gf_tls {
 	uintptr_t tid_address;
 	void *altstack;
 	u64 random;
+	u64 until_sample;	/* above 1: so many allocations go by */
 	u32 no;			/* T0 is the first thread */
-	u32 until_sample;
 	bool known;
 	bool sampling;
 	bool in_report;
@@ -428,6 +431,8 @@ struct gf_frame {
 struct gf_symbols;
 /* Names for the addresses; what @exact[i] is not, is a return address. */
 struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n);
+/* Why there are no names; "" if there are, or none were wanted */
+const char *gf_symbols_missing(const struct gf_symbols *s);
 /* The @k-th frame (inlined ones first) of pc[@i]; false if there is none. */
 bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f);
 void gf_self_path(char *buf, size_t size);
@@ -448,6 +453,19 @@ u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access);
 
 extern u32 gf_ready;
 extern bool gf_constructed;	/* libc is set up */
+extern bool gf_passing;		/* sampling: most are passed on */
+
+/* Is this one of those that go by? Nearly always so, when sampling. */
+static inline bool gf_counted(void)
+{
+	struct gf_tls *t = &gf_tls;
+
+	if (likely(t->until_sample > 1)) {
+		t->until_sample--;
+		return true;
+	}
+	return false;
+}
 bool gf_init(void);
 /* Sampling: should this one come from the next allocator? */
 bool gf_pass_on(void);
@@ -471,5 +489,15 @@ extern struct gf_next gf_next;
 /* Of a static program, if it was linked for that: see next-musl.c */
 extern const struct gf_next gf_static_next __attribute__((weak));
 void gf_next_find(void);
+
+/* foreign.c */
+
+extern bool gf_passed;		/* allocations that could not be guarded went on */
+void gf_foreign_init(void);
+void gf_foreign_next(void);
+/* Can it be that the next allocator made this? */
+bool gf_next_has(const void *p);
+/* Is that one to be asked, or is it an error? */
+bool gf_foreign_ok(const void *p);
 
 #endif

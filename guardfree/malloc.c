@@ -18,8 +18,8 @@ u32 gf_ready;		/* 1: yes; 2: cannot be, all goes to the next allocator */
 struct gf_next gf_next;
 bool gf_constructed;
 
-enum { PASS_NONE, PASS_SOME, PASS_ALL };
-static u32 gf_pass;
+bool gf_passing;
+static bool pass_all;		/* nothing is guarded */
 static struct gf_lock init_lock;
 
 static void read_options(void)
@@ -66,12 +66,13 @@ bool gf_init(void)
 	if (gf_opt.memcg)
 		gf_memcg_init();
 	if (ok) {
+		gf_foreign_init();
 		gf_thread_init();
 		if (gf_opt.handler)
 			gf_fault_init();
 	}
 	if (!ok)
-		gf_pass = PASS_ALL;
+		pass_all = true;
 	if (gf_opt.verbose && ok)
 		gf_say(GF_VERSION ": heap at 0x%012lx, guards by %s", (unsigned long)gf_heap.base,
 		       gf_method == METHOD_IS_GUARD ? "MADV_GUARD_POISON" : "PROT_NONE");
@@ -95,6 +96,7 @@ void gf_next_find(void)
 	gf_next.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
 	gf_next.usable_size = (size_t (*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
 	gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+	gf_foreign_next();
 }
 
 __attribute__((constructor(102)))
@@ -108,23 +110,32 @@ static void late(void)
 		gf_options_help();
 	if (gf_ready == 2 || gf_opt.sample == 1)
 		return;
-	if (gf_next.malloc && gf_next.free && gf_next.calloc && gf_next.realloc)
-		gf_pass = PASS_SOME;
-	else
+	if (gf_next.malloc && gf_next.free && gf_next.calloc && gf_next.realloc) {
+		gf_passing = true;
+	} else {
 		gf_say("sample: there is no other allocator in this program: all allocations are guarded");
+	}
 }
 
-/* Should this one come from the next allocator? */
-static bool pass_slow(void)
+/* Should this one come from the next allocator? That it need not is found out here. */
+static bool pass(void)
 {
 	struct gf_tls *t = &gf_tls;
 
-	if (gf_pass == PASS_ALL) {
+	if (unlikely(!gf_ready))
+		gf_init();
+	if (unlikely(pass_all)) {
 		if (!gf_next.malloc)
 			gf_next_find();
 		return gf_next.malloc;
 	}
+	if (likely(!gf_passing))
+		return false;
 	gf_me();
+	if (t->until_sample > 1) {
+		t->until_sample--;
+		return true;
+	}
 	if (!t->until_sample) {		/* the thread's first */
 		t->until_sample = 1 + gf_random() % gf_opt.sample;
 		return t->until_sample-- > 1;
@@ -132,20 +143,6 @@ static bool pass_slow(void)
 	/* 1 to 2N-1: N on average, and no program keeps in step with it */
 	t->until_sample = 1 + gf_random() % (2 * gf_opt.sample - 1);
 	return false;
-}
-
-static inline bool pass(void)
-{
-	if (unlikely(!gf_ready))
-		gf_init();
-	if (likely(!gf_pass))
-		return false;
-	/* Nearly always, when sampling: it is to cost next to nothing. */
-	if (likely(gf_pass == PASS_SOME && gf_tls.until_sample > 1)) {
-		gf_tls.until_sample--;
-		return true;
-	}
-	return pass_slow();
 }
 
 bool gf_pass_on(void)
@@ -163,6 +160,7 @@ void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
 		return p;
 	/* At vm.max_map_count there is memory, but none that could be guarded. */
 	if (gf_method == METHOD_IS_MPROTECT && gf_next.malloc && size <= PTRDIFF_MAX) {
+		store(&gf_passed, true);
 		if (align <= 16)
 			return gf_next.malloc(size);
 		if (gf_next.memalign)
@@ -197,41 +195,6 @@ void gf_bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_r
 	gf_report_error(&r);
 }
 
-/*
- * A pointer that is not ours may be the next allocator's, which knows best. But
- * what lies in this thread's stack or in a program's file is nobody's.
- */
-static bool is_nobodys(const void *p)
-{
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), top = gf_me()->stack_top;
-
-	if (top != UINTPTR_MAX && sp < top && (uintptr_t)p >= sp && (uintptr_t)p < top)
-		return true;
-#ifdef DLFO_STRUCT_HAS_EH_DBASE
-#pragma weak _dl_find_object
-	if (_dl_find_object) {
-		struct dl_find_object o;
-
-		return !_dl_find_object((void *)p, &o);
-	}
-#endif
-	return false;
-}
-
-static void free_foreign(void *p, const char *by, struct gf_regs caller)
-{
-	if (gf_ready == 1 && gf_constructed && gf_pass != PASS_SOME && is_nobodys(p)) {
-		gf_bad_free(p, FREE_WILD, by, caller);
-		return;
-	}
-	if (!gf_next.free)
-		gf_next_find();
-	if (gf_next.free)
-		gf_next.free(p);
-	else
-		gf_bad_free(p, FREE_WILD, by, caller);
-}
-
 void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, struct gf_regs caller)
 {
 	struct gf_report r;
@@ -241,7 +204,12 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 	char note[120];
 
 	if (unlikely(!gf_ours(p))) {
-		free_foreign(p, by, caller);
+		if (!gf_next.free)
+			gf_next_find();
+		if (gf_next.free && gf_foreign_ok(p))
+			gf_next.free(p);
+		else
+			gf_bad_free(p, FREE_WILD, by, caller);
 		return;
 	}
 	rec = gf_find(p, &why);
@@ -295,22 +263,44 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 	gf_release(rec, gf_stack_here(caller));
 }
 
-EXPORT void *malloc(size_t size)
+/*
+ * The entry points that programs call most: what goes to the next allocator does
+ * so by a few instructions and a jump. The rest is in functions of their own,
+ * which are jumped to as well (see the Makefile): the caller's registers are
+ * then what the program had. Without that, all is done in one.
+ */
+#if defined(TAIL_CALLS) && defined(__OPTIMIZE__)
+#define SLOW static __attribute__((noinline))
+#else
+#define SLOW static inline __attribute__((always_inline))
+#endif
+
+SLOW void *malloc_slow(size_t size)
 {
 	if (pass())
 		return gf_next.malloc(size);
 	return gf_malloc_at(size, 0, KIND_MALLOC, GF_CALLER());
 }
 
+EXPORT void *malloc(size_t size)
+{
+	if (gf_counted())
+		return gf_next.malloc(size);
+	return malloc_slow(size);
+}
+
+SLOW void free_slow(void *p)
+{
+	if (p)
+		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "free", GF_CALLER());
+}
+
 EXPORT void free(void *p)
 {
-	/* What is the other allocator's goes there as it is. */
-	if (!p)
-		return;
-	if (gf_pass == PASS_SOME && !gf_ours(p))
+	if (gf_passing && !gf_ours(p))
 		gf_next.free(p);
 	else
-		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "free", GF_CALLER());
+		free_slow(p);
 }
 
 EXPORT void free_sized(void *p, size_t size)
@@ -331,7 +321,7 @@ EXPORT void cfree(void *p)
 		gf_free_at(p, KIND_MALLOC, SIZE_MAX, 0, "cfree", GF_CALLER());
 }
 
-EXPORT void *calloc(size_t n, size_t size)
+SLOW void *calloc_slow(size_t n, size_t size)
 {
 	size_t all;
 	void *p;
@@ -348,6 +338,13 @@ EXPORT void *calloc(size_t n, size_t size)
 	return p;
 }
 
+EXPORT void *calloc(size_t n, size_t size)
+{
+	if (gf_counted())
+		return gf_next.calloc(n, size);
+	return calloc_slow(n, size);
+}
+
 static void *realloc_at(void *p, size_t size, struct gf_regs caller)
 {
 	enum gf_verdict why;
@@ -362,7 +359,7 @@ static void *realloc_at(void *p, size_t size, struct gf_regs caller)
 	if (!gf_ours(p)) {
 		if (!gf_next.realloc)
 			gf_next_find();
-		if (gf_next.realloc && !(gf_ready == 1 && gf_constructed && is_nobodys(p)))
+		if (gf_next.realloc && gf_foreign_ok(p))
 			return gf_next.realloc(p, size);
 		gf_bad_free(p, FREE_WILD, "realloc", caller);
 		errno = ENOMEM;
@@ -387,9 +384,16 @@ static void *realloc_at(void *p, size_t size, struct gf_regs caller)
 	return to;
 }
 
-EXPORT void *realloc(void *p, size_t size)
+SLOW void *realloc_slow(void *p, size_t size)
 {
 	return realloc_at(p, size, GF_CALLER());
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	if (gf_passing && p && !gf_ours(p))
+		return gf_next.realloc(p, size);
+	return realloc_slow(p, size);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
@@ -476,7 +480,10 @@ EXPORT size_t malloc_usable_size(void *p)
 	if (!gf_ours(p)) {
 		if (!gf_next.usable_size)
 			gf_next_find();
-		return gf_next.usable_size ? gf_next.usable_size(p) : 0;
+		if (gf_next.usable_size && gf_foreign_ok(p))
+			return gf_next.usable_size(p);
+		gf_bad_free(p, FREE_WILD, "malloc_usable_size", GF_CALLER());
+		return 0;
 	}
 	/* No more than was asked for: what lies behind is guarded. */
 	rec = gf_find(p, &why);

@@ -37,10 +37,14 @@ static void *next_malloc(size_t size)
 
 static void *next_calloc(size_t n, size_t size)
 {
-	/* the product was found to fit */
-	void *p = next_malloc(n * size);
+	size_t all;
+	void *p;
 
-	return p ? memset(p, 0, n * size) : p;
+	/* Too large for malloc() as well, which says so. */
+	if (__builtin_mul_overflow(n, size, &all))
+		all = SIZE_MAX;
+	p = next_malloc(all);
+	return p ? memset(p, 0, all) : p;
 }
 
 static void *next_realloc(void *p, size_t size)
@@ -52,7 +56,8 @@ static void *next_realloc(void *p, size_t size)
 
 static void next_free(void *p)
 {
-	__libc_free((struct head *)p - 1);
+	if (p)
+		__libc_free((struct head *)p - 1);
 }
 
 static size_t next_usable_size(void *p)

@@ -630,30 +630,18 @@ bool gf_unpoison(uintptr_t addr, size_t len)
 	return gf_mprotect(addr, len, true);
 }
 
-void gf_populate(uintptr_t addr, size_t len)
-{
-	static u32 refused;
-
-	/* From 5.14 on; where it fails there is a fault, as ever. */
-	if (load_relaxed(&refused))
-		return;
-	gf_calls.other++;
-	if (gf_madvise(addr, len, ADVICE_POPULATE_WRITE) == -EINVAL)
-		store(&refused, 1);
-}
-
 /*
  * process_madvise() on oneself. From 6.15 on a number stands for the caller;
  * before that it takes a descriptor, kept out of the way of the program's own,
  * and opened anew where the program closed it or a fork left it with the
  * parent's: both give an error, as nobody may do this to another process.
  */
-static long gf_vector(const struct gf_range *r, size_t n, int advice)
+static long gf_vector(const struct gf_range *r, size_t n, int advice, bool *refused)
 {
-	static int self = -10001, refused;
+	static int self = -10001;
 	long got, fd;
 
-	if (load_relaxed(&refused))
+	if (load_relaxed(refused))
 		return -EINVAL;
 	gf_calls.vector++;
 	fd = load_relaxed(&self);
@@ -683,18 +671,19 @@ static long gf_vector(const struct gf_range *r, size_t n, int advice)
 refuse:
 	/* An error about this memory need not be one of the call as such. */
 	if (got != -ENOMEM)
-		store(&refused, 1);
+		store(refused, true);
 	return got;
 }
 
 static size_t gf_many(const struct gf_range *r, size_t n, int advice)
 {
+	static bool refused;
 	size_t done = 0;
 
 	while (done < n) {
 		size_t want = n - done > 512 ? 512 : n - done;
 		long got = want > 1 && gf_method == METHOD_IS_GUARD ?
-			   gf_vector(r + done, want, advice) : -ENOSYS;
+			   gf_vector(r + done, want, advice, &refused) : -ENOSYS;
 
 		while (got > 0 && done < n && (size_t)got >= r[done].len)
 			got -= r[done++].len;
@@ -717,6 +706,21 @@ size_t gf_poison_many(const struct gf_range *r, size_t n)
 size_t gf_unpoison_many(const struct gf_range *r, size_t n)
 {
 	return gf_many(r, n, ADVICE_UNPOISON);
+}
+
+void gf_populate_many(const struct gf_range *r, size_t n)
+{
+	static bool no_vector, no_call;
+	size_t i;
+
+	/* A vector from 6.13 on, one by one from 5.14; else each has its fault, as ever. */
+	if (n > 1 && gf_vector(r, n, ADVICE_POPULATE_WRITE, &no_vector) > 0)
+		return;
+	for (i = 0; i < n && !load_relaxed(&no_call); i++) {
+		gf_calls.other++;
+		if (gf_madvise((uintptr_t)r[i].addr, r[i].len, ADVICE_POPULATE_WRITE) == -EINVAL)
+			store(&no_call, true);
+	}
 }
 
 /*

@@ -380,6 +380,8 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 		gf_printf(o, " here:%s\n", plain);
 		stack_text(o, s);
 	}
+	if (gf_symbols_missing(parts.symbols)[0])
+		gf_printf(o, "    (names are missing: %s)\n\n", gf_symbols_missing(parts.symbols));
 	summary(o, r);
 	if (gf_opt.halt)
 		gf_printf(o, "==%d==ABORTING\n", pid);
@@ -503,7 +505,12 @@ static void json(struct gf_out *o, const struct gf_report *r, bool freed)
 		stack_json(o, s);
 		gf_puts(o, "}", 1);
 	}
-	gf_printf(o, "]}\n");
+	gf_puts(o, "]", 1);
+	if (gf_symbols_missing(parts.symbols)[0]) {
+		gf_printf(o, ",\"names_missing\":");
+		json_string(o, gf_symbols_missing(parts.symbols));
+	}
+	gf_printf(o, "}\n");
 }
 
 void gf_report(struct gf_report *r)

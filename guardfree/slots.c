@@ -388,9 +388,8 @@ static struct gf_rec *slot_open(struct gf_arena *arena, u32 b, u32 pages, int *e
 		done = n ? gf_unpoison_many(range, n) : 0;
 		for (i = done; i < n; i++)
 			slot_back(bin, bin->open[i] + 1);
-		if (pages == 1 && gf_opt.populate)
-			for (i = 0; i < done; i++)
-				gf_populate((uintptr_t)range[i].addr, PAGE);
+		if (pages == 1 && gf_opt.populate && done)
+			gf_populate_many(range, done);
 		if (extra)
 			bin->open[done++] = rec_id(extra);
 		bin->opened = done;

@@ -18,9 +18,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define SYMBOLS_MAX	512
-#define TIMEOUT		20000	/* milliseconds; the debug information of a browser */
 
 struct gf_symbols {
 	u32 n;
@@ -31,6 +31,7 @@ struct gf_symbols {
 		const char *reply;	/* its lines */
 	} at[SYMBOLS_MAX];
 	u32 len;
+	char missing[400];	/* why there are no names */
 	char text[256 << 10];
 	char stack[32 << 10];
 	char replies[1 << 20];
@@ -222,19 +223,62 @@ static long spawn(struct gf_symbols *s, struct spawn *how)
 	return pid;
 }
 
+static u64 nanoseconds(clockid_t clock)
+{
+	struct timespec t = { 0 };
+
+	gf_sys(SYS_clock_gettime, clock, &t);
+	return t.tv_sec * 1000000000UL + t.tv_nsec;
+}
+
+/* The clock of a process's time, as the kernel numbers them */
+#define CPU_CLOCK(pid)	((clockid_t)(~(u32)(pid) << 3 | 2))
+
+/*
+ * A busy machine is no reason to go without names: the limit is of the helper's
+ * own time, and only far beyond it of the time that passes.
+ */
+static bool too_long(struct gf_symbols *s, long pid, u64 since)
+{
+	u64 limit = gf_opt.symbolizer_seconds * 1000000000UL;
+
+	if (nanoseconds(CPU_CLOCK(pid)) >= limit)
+		gf_snprintf(s->missing, sizeof(s->missing),
+			    "the helper took more than %u s of the processor's time (symbolizer_seconds=)",
+			    gf_opt.symbolizer_seconds);
+	else if (nanoseconds(CLOCK_MONOTONIC) - since >= 15 * limit)
+		gf_snprintf(s->missing, sizeof(s->missing),
+			    "the helper did not answer in %u s (symbolizer_seconds=, 15 times that)",
+			    15 * gf_opt.symbolizer_seconds);
+	else
+		return false;
+	gf_sys(SYS_kill, pid, SIGKILL);
+	return true;
+}
+
 static void ask_helper(struct gf_symbols *s)
 {
 	char path[300], line[4200];
 	struct spawn how = { .path = path };
-	int fd[2];
+	int fd[2], status = 0;
 	long pid, n;
 	u32 i, len = 0;
+	u64 start;
 	char *p;
 
-	if (!gf_opt.symbolize || !helper_path(path, sizeof(path)))
+	if (!gf_opt.symbolize)
 		return;
-	if (gf_sys(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+	if (!helper_path(path, sizeof(path))) {
+		gf_snprintf(s->missing, sizeof(s->missing),
+			    "there is no helper, the guardfree command, beside the library (symbolizer=)");
 		return;
+	}
+	n = gf_sys(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd);
+	if (n) {
+		gf_snprintf(s->missing, sizeof(s->missing), "no socket for the helper: %s",
+			    gf_strerror(n));
+		return;
+	}
 	how.fd = fd[1];
 	/* dup3() onto itself is an error, and leaves it to be closed. */
 	if (how.fd < 2) {
@@ -248,6 +292,7 @@ static void ask_helper(struct gf_symbols *s)
 	gf_sys(SYS_close, how.fd);
 	if (pid <= 0) {
 		gf_sys(SYS_close, fd[0]);
+		gf_snprintf(s->missing, sizeof(s->missing), "no process for the helper");
 		return;
 	}
 	for (i = 0; i < s->n; i++) {
@@ -266,16 +311,16 @@ static void ask_helper(struct gf_symbols *s)
 	}
 sent:
 	gf_sys(SYS_shutdown, fd[0], SHUT_WR);
+	start = nanoseconds(CLOCK_MONOTONIC);
 	while (len < sizeof(s->replies) - 1) {
 		struct pollfd poll = { .fd = fd[0], .events = POLLIN };
-		struct timespec limit = { .tv_sec = TIMEOUT / 1000 };
+		struct timespec now_and_then = { .tv_nsec = 200000000 };
 
-		n = gf_sys(SYS_ppoll, &poll, 1, &limit, NULL);
-		if (n == -EINTR)
-			continue;
+		n = gf_sys(SYS_ppoll, &poll, 1, &now_and_then, NULL);
 		if (n <= 0) {
-			gf_sys(SYS_kill, pid, SIGKILL);
-			break;
+			if (too_long(s, pid, start))
+				break;
+			continue;
 		}
 		n = gf_sys(SYS_read, fd[0], s->replies + len, sizeof(s->replies) - 1 - len);
 		if (n == -EINTR)
@@ -285,8 +330,11 @@ sent:
 		len += n;
 	}
 	gf_sys(SYS_close, fd[0]);
-	while (gf_sys(SYS_wait4, pid, NULL, __WALL, NULL) == -EINTR)
+	while (gf_sys(SYS_wait4, pid, &status, __WALL, NULL) == -EINTR)
 		;
+	if (!len && !s->missing[0])
+		gf_snprintf(s->missing, sizeof(s->missing), "the helper %s failed, with status %d",
+			    path, status & 0x7f ? 128 + (status & 0x7f) : status >> 8);
 
 	/* Cut into fields; the end of each reply gives the offset. */
 	s->replies[len] = 0;
@@ -330,8 +378,14 @@ struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n)
 	s->len = 1;
 	each_map(find_map, &find, s->replies, 64 << 10);
 	s->replies[0] = 0;
+	s->missing[0] = 0;
 	ask_helper(s);
 	return s;
+}
+
+const char *gf_symbols_missing(const struct gf_symbols *s)
+{
+	return s->missing;
 }
 
 bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f)

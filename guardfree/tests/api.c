@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 static int failures;
-static int rounds = 3;	/* 1 with the argument small */
+static int rounds = 3, part = 1;	/* 1 with the argument small; tiny: a tenth of that */
 
 static void check(bool ok, int line, const char *fmt, ...)
 {
@@ -274,7 +274,7 @@ static void *worker(void *arg)
 	unsigned int seed = (uintptr_t)arg, i;
 
 	pthread_setspecific(key, malloc(50));
-	for (i = 0; i < 500 * (unsigned int)rounds; i++) {
+	for (i = 0; i < 500 * (unsigned int)rounds / part; i++) {
 		unsigned int at = rand_r(&seed) % RING, n = rand_r(&seed) % 9000;
 		void *p = malloc(n);
 
@@ -316,7 +316,7 @@ static void *noise(void *arg)
 {
 	int i;
 
-	for (i = 0; i < 3000 * rounds && !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++)
+	for (i = 0; i < 3000 * rounds / part && !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++)
 		free(malloc((uintptr_t)arg));
 	return NULL;
 }
@@ -333,7 +333,7 @@ static void forks(void)
 		if (pthread_create(&t[n], NULL, noise, (void *)(uintptr_t)(n * 100 + 30)))
 			break;
 	CHECK(n);
-	for (i = 0; i < 10 * rounds; i++) {
+	for (i = 0; i < (part > 1 ? 4 : 10) * rounds; i++) {
 		pid = fork();
 		if (!pid) {
 			char *p = malloc(100);
@@ -416,8 +416,10 @@ __attribute__((destructor)) static void last(void)
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], "small"))
+	if (argc > 1)
 		rounds = 1;
+	if (argc > 1 && !strcmp(argv[1], "tiny"))
+		part = 10;
 	CHECK(!strcmp(early, "early"));
 	late = malloc(100);
 	atexit(at_exit_1);

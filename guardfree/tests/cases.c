@@ -5,6 +5,9 @@
  * that is what the case is about.
  */
 #define _GNU_SOURCE
+#ifdef DEEP
+#include <dlfcn.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -236,6 +239,36 @@ int main(int argc, char **argv)
 	CASE("global-free") {
 		drop((void *)(size_t)&shared);
 	}
+	CASE("wild-free") {
+		drop((void *)0x12340);
+	}
+	CASE("wild-realloc") {
+		p = realloc((void *)0x5a5a5a5a5a50, 10);
+	}
+	CASE("wild-usable") {
+		sink = malloc_usable_size((void *)0x12340);
+	}
+	CASE("map-free") {
+		q = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		drop(q + 8208);
+	}
+#ifdef DEEP
+	CASE("deepbind") {	/* a library that has libc's own malloc */
+		void *deep = dlopen(DEEP, RTLD_NOW | RTLD_DEEPBIND);
+		char *(*get)(size_t, int) = deep ? (char *(*)(size_t, int))dlsym(deep, "deep_get") : NULL;
+
+		for (i = 0; get && i < 2; i++) {	/* the second from a thread's arena */
+			drop(get(100, i));
+			drop(get(1 << 20, i));
+			q = realloc(get(100, i), 5000);
+			sink = malloc_usable_size(q);
+			drop(q);
+		}
+		if (get)
+			puts("taken");
+		return 0;
+	}
+#endif
 	CASE("usable") {
 		drop(p);
 		sink = malloc_usable_size(p);
