@@ -190,6 +190,8 @@ void gf_bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_r
 	gf_fill_report(&r, caller, p);
 	r.by = by;
 	r.kind = why == FREE_DOUBLE ? "double-free" : "bad-free";
+	if (!strcmp(by, "malloc_usable_size"))
+		r.kind = "bad-malloc_usable_size";
 	if (gf_ours(p) && gf_slot_at((uintptr_t)p, &slot) && load(&slot.rec->state) != STATE_NEVER)
 		r.rec = slot.rec;
 	gf_report_error(&r);

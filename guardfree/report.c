@@ -323,6 +323,11 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 		gf_printf(o, "attempting double-free on 0x%012lx in thread ", (unsigned long)r->addr);
 		thread_text(o, r->thread);
 		gf_printf(o, ":%s\n", plain);
+	} else if (!strcmp(r->kind, "bad-malloc_usable_size")) {
+		gf_printf(o, "attempting to call malloc_usable_size() for pointer which is not owned: 0x%012lx in thread ",
+			  (unsigned long)r->addr);
+		thread_text(o, r->thread);
+		gf_printf(o, "%s\n", plain);
 	} else if (!strcmp(r->kind, "bad-free")) {
 		gf_printf(o, "attempting %s on address which was not malloc()-ed: 0x%012lx in thread ",
 			  !strcmp(r->by, "realloc") ? "realloc" : "free", (unsigned long)r->addr);

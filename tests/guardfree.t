@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# guardfree's own tests, guardfree/tests/run: in the guest, and on the running
-# kernel where it has guard pages. Each of its tests is one here.
+# guardfree's own tests, guardfree/tests/run: on the running kernel where it has
+# guard pages, and in the guest: all of them there if they did not run natively,
+# else those that have most to do with the kernel. Each is one here.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,10 +39,12 @@ tests_in() {
 if build/guardfree/guardfree -o method=guard -o verbose=1 /bin/true 2>&1 |
 	grep -q 'guards by MADV_GUARD_POISON'; then
 	tests_in native guardfree/tests/run native
+	how=brief
 else
+	how=guest
 	skip 'native' "the running kernel has no guard pages"
 fi
 need_image x86_64-base
 tests_in guest vm/run -q --image "${IMAGE:-x86_64-base}" --mem 3G --timeout 2400 -- \
-	guardfree/tests/run guest
+	guardfree/tests/run $how
 done_testing
