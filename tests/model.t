@@ -15,22 +15,24 @@ fi
 # The same seed twice: the same operations.
 if [ "${1:-}" = twice ]; then
 	for i in 1 2; do
-		"$2/model" --seeds 77 --ops 1500 --verbose --system | grep -v '^#' >"/tmp/$i" || exit 1
+		"$2/model" --seeds 77 --ops 15000 --verbose --system --mce | grep -v '^#' >"/tmp/$i" || exit 1
 	done
 	cmp /tmp/1 /tmp/2 && wc -l </tmp/1
 	exit
 fi
-# Each wrong kernel: it must be found, within some thousand operations.
+# Each wrong kernel, two at a time: it must be found, within some thousand operations.
 if [ "${1:-}" = broken ]; then
 	dir=$2
 	shift 2
-	for name; do
-		mkdir -p "$dir/broken/$name"
-		BROKEN=$name LD_PRELOAD=$dir/broken.so "$dir/model-dynamic" --seeds 1-4 --ops 15000 --jobs 2 \
-			--stop --shrink-time 20 --out "$dir/broken/$name" >"$dir/broken/$name/log" 2>&1
-		echo "$name $?" >>"$dir/broken/found"
-	done
+	printf '%s\n' "$@" | xargs -P 2 -n 1 tests/model.t broken-one "$dir"
 	exit
+fi
+if [ "${1:-}" = broken-one ]; then
+	mkdir -p "$2/broken/$3"
+	BROKEN=$3 LD_PRELOAD=$2/broken.so "$2/model-dynamic" --seeds 1-4 --ops 15000 --stop --shrink-time 20 \
+		--out "$2/broken/$3" >"$2/broken/$3/log" 2>&1
+	echo $? >"$2/broken/$3/status"
+	exit 0
 fi
 # What was printed for each: status 1 on the kernel that it was found on, 0 on
 # the one that there is.
@@ -105,7 +107,7 @@ for name in $kernels; do
 	log=$dir/broken/$name/log
 	{ grep -v '^#' "$log"; cat "$dir/broken/$name/cc"; grep "^$name " "$dir/broken/shown"; } >"$out" 2>/dev/null
 	n=$(sed -n 's/^shrunk to \([0-9]*\) operations.*/\1/p' "$log" 2>/dev/null | head -n 1)
-	grep -q "^$name 1\$" "$dir/broken/found" && grep -q "^$name 1 0\$" "$dir/broken/shown" &&
+	[ "$(cat "$dir/broken/$name/status" 2>/dev/null)" = 1 ] && grep -q "^$name 1 0\$" "$dir/broken/shown" &&
 		[ "${n:-99}" -le 20 ]
 	verdict $? "a kernel with $name is found out; shown by ${n:-no} operations, as C of its own"
 done

@@ -91,6 +91,9 @@ static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
 {
 	const uint64_t here = entry & (PM_PRESENT | PM_SWAPPED);
 
+	if (r->st != GUARD && (entry & PM_GUARD))
+		diverge(W_PAGEMAP, pg, PM_GUARD, 0, 0, "pagemap has a guard where none is: %#llx",
+			(unsigned long long)entry);
 	if (here & PM_SWAPPED && r->st == DATA)
 		sh->seen[SEEN_SWAPPED]++;
 	switch (r->st) {
@@ -106,8 +109,8 @@ static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
 				(unsigned long long)entry);
 		break;
 	case GUARD:
-		/* Mainline has a bit for it, so that it is seen when it has gone */
-		if (mainline && !(entry & PM_GUARD))
+		/* Where there is a bit for it it is seen at once that it has gone */
+		if ((has & HAS_GUARDBIT) && !(entry & PM_GUARD))
 			diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "pagemap has no guard but %#llx",
 				(unsigned long long)entry);
 		if (here & (mainline ? PM_PRESENT : PM_PRESENT | PM_SWAPPED))
@@ -345,6 +348,21 @@ static void final_page(const struct run *r, uint32_t pg)
 	}
 }
 
+/* After page @k of the run, which of it is looked at next: all of short ones, the ends of others */
+static uint32_t next_page(const struct run *r, uint32_t k, bool thorough)
+{
+	const uint32_t ends = thorough ? 16 : 2, whole = thorough ? 128 : 8, last = r->n - ends;
+	uint32_t next;
+
+	if (r->n <= whole || k + 1 < ends || k + 1 >= last)
+		return k + 1;
+	if (thorough)
+		next = k + r->n / 32;
+	else
+		next = k + (r->n <= 2048 ? 1 + some(31) : r->n / 16);
+	return next < last ? next : last;
+}
+
 /* Guards do not change when they are hit: first, as what is hit can be printed best */
 static void final_pages(bool guards, bool thorough)
 {
@@ -353,13 +371,8 @@ static void final_pages(bool guards, bool thorough)
 
 		if ((r.st == GUARD) != guards)
 			continue;
-		for (uint32_t k = 0; k < r.n; k++) {
-			const bool edge = k < 2 || k >= r.n - 2;
-
-			if (thorough ? r.n <= 128 || k < 16 || k >= r.n - 16 || k % (r.n / 32) == 0 :
-			    r.n <= 8 || edge || (r.n <= 2048 ? !some(16) : k % (r.n / 16) == 0))
-				final_page(&r, r.pg + k);
-		}
+		for (uint32_t k = 0; k < r.n; k = next_page(&r, k, thorough))
+			final_page(&r, r.pg + k);
 	}
 }
 

@@ -6,12 +6,17 @@
  * all, and makes some hundreds to thousands of them.
  */
 #include "model.h"
+#include <sched.h>
+
+#define MAX_JOBS 64
 
 struct shared *sh;
+static struct shared *first_worker;
 
 static uint64_t first_seed = 1, last_seed = 1, ops_per_seed = 10000;
 static int jobs = 1, minimum_coverage;
-static bool stop_at_first, use_system, use_mce, list_only, verbose, profile;
+static bool stop_at_first, use_system, use_mce, list_only, verbose;
+bool profile;
 static const char *out_dir, *only;
 static unsigned int time_limit = 300;	/* seconds, of one episode or replay */
 
@@ -72,7 +77,7 @@ static bool can_write(const char *path)
 uint64_t probe_kernel(void)
 {
 	const uint32_t pg = PG(W_SMALL, 0);
-	uint64_t found = 0;
+	uint64_t found = 0, entry;
 	uint32_t val[2];
 
 	x_mmap(pg, 4, PROT_READ | PROT_WRITE, 0);
@@ -80,6 +85,14 @@ uint64_t probe_kernel(void)
 		rt_die("model: this kernel has no guard pages");
 	if (rt_has_mem_force)
 		found |= HAS_FORCE;
+	x_madvise(pg, 1, MADV_GUARD_POISON);
+	if (!rt_pagemap(pg, 1, &entry) && (entry & PM_GUARD))
+		found |= HAS_GUARDBIT;
+	/* A length of 32 bits does not, on a kernel of 64 */
+	x_madvise_odd(pg, 0, -1, MADV_GUARD_UNPOISON);
+	if (rt_load(pg, val))
+		found |= HAS_WRAP;
+	x_madvise(pg, 1, MADV_GUARD_UNPOISON);
 	x_write(pg, 4, 1, 1);
 	if (!x_madvise(pg, 1, MADV_COLD))
 		found |= HAS_LRU;
@@ -158,7 +171,8 @@ static const struct {
 	{ HAS_MCE, "memory failures" }, { HAS_MOVEPAGES, "move_pages" }, { HAS_VMRW, "process_vm_readv" },
 	{ HAS_SMAPS, "clear_refs" }, { HAS_COLLAPSE, "MADV_COLLAPSE" }, { HAS_POPULATE, "MADV_POPULATE" },
 	{ HAS_DLOCKED, "MADV_DONTNEED_LOCKED" }, { HAS_LRU, "MADV_COLD" }, { HAS_FILE, "memfd" },
-	{ HAS_WIPE, "MADV_WIPEONFORK" },
+	{ HAS_WIPE, "MADV_WIPEONFORK" }, { HAS_GUARDBIT, "the bit of guards in pagemap" },
+	{ HAS_WRAP, "lengths that wrap" },
 };
 
 static void print_lacking(void)
@@ -247,7 +261,7 @@ static void next_generated(struct op *o)
 	gen_op(o);
 }
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec t;
 
@@ -258,6 +272,8 @@ static uint64_t now_ns(void)
 /* The process of an episode, or of a replay */
 __attribute__((noreturn)) static void play(bool check)
 {
+	uint64_t start = 0;
+
 	rt_forked();
 	depth = 0;
 	model_reset();
@@ -265,8 +281,8 @@ __attribute__((noreturn)) static void play(bool check)
 	while (sh->pos < sh->limit) {
 		struct op *o = &sh->log[sh->pos];
 		enum outcome outcome;
-		uint64_t start;
 
+		start = profile ? now_ns() : 0;
 		if (sh->generate)
 			next_generated(o);
 		sh->pos++;
@@ -277,7 +293,10 @@ __attribute__((noreturn)) static void play(bool check)
 		}
 		if (o->code == OP_END && depth)
 			sh->succeeded[o->code][0]++;
-		start = profile ? now_ns() : 0;
+		if (profile) {
+			sh->phase_ns[PH_DRAW] += now_ns() - start;
+			start = now_ns();
+		}
 		outcome = opdefs[o->code].run(o);
 		if (profile) {
 			sh->ns[o->code][o->sub] += now_ns() - start;
@@ -291,7 +310,10 @@ __attribute__((noreturn)) static void play(bool check)
 		if (profile)
 			sh->check_ns[o->code][o->sub] += now_ns() - start;
 	}
+	start = profile ? now_ns() : 0;
 	check_final(!sh->generate);
+	if (profile)
+		sh->phase_ns[PH_FINAL] += now_ns() - start;
 	/* Those who forked go on when this is done, and find that it is over */
 	_exit(0);
 }
@@ -308,6 +330,7 @@ static void too_long(int sig)
 /* Returns whether all was right; if not, sh->div says what was not */
 static bool run_player(bool check)
 {
+	const uint64_t start = profile ? now_ns() : 0;
 	int status;
 
 	sh->pos = 0;
@@ -324,6 +347,8 @@ static bool run_player(bool check)
 		if (errno != EINTR)
 			rt_die("model: waitpid: %s", strerror(errno));
 	alarm(0);
+	if (profile)
+		sh->phase_ns[PH_ALL] += now_ns() - start;
 	player = 0;
 	if (status && !sh->div.kind) {
 		sh->div.kind = W_OTHER;
@@ -363,6 +388,9 @@ static void report(uint64_t seed, uint64_t episode)
 	checks = shrink(list, &n, &d);
 	*sh = *before;
 	munmap(before, sizeof(*sh));
+	/* Not in the middle of what another prints */
+	while (__atomic_exchange_n(&first_worker->printing, 1, __ATOMIC_ACQUIRE))
+		sched_yield();
 	dprintf(1, "shrunk to %d operations: %s\n", n, d.text);
 	for (int i = 0; i < n; i++) {
 		dprintf(1, "  ");
@@ -380,6 +408,7 @@ static void report(uint64_t seed, uint64_t episode)
 		close(fd);
 		dprintf(1, "as C: %s\n", path);
 	}
+	__atomic_store_n(&first_worker->printing, 0, __ATOMIC_RELEASE);
 }
 
 static uint64_t sum(uint64_t (*table)[MAX_SUB])
@@ -430,6 +459,8 @@ static void add(struct shared *to, const struct shared *from)
 			to->ns[i][s] += from->ns[i][s];
 			to->check_ns[i][s] += from->check_ns[i][s];
 		}
+	for (int i = 0; i < NR_PHASES; i++)
+		to->phase_ns[i] += from->phase_ns[i];
 	for (int i = 0; i < NR_SEEN; i++)
 		to->seen[i] += from->seen[i];
 	to->total += from->total;
@@ -481,6 +512,11 @@ static bool coverage(void)
 			missing ? "               NEVER" : "");
 		good &= !missing;
 	}
+	if (profile)
+		dprintf(1, "# ms: %llu in all, of these %llu to draw operations, %llu in checks at the end\n",
+			(unsigned long long)sh->phase_ns[PH_ALL] / 1000000,
+			(unsigned long long)sh->phase_ns[PH_DRAW] / 1000000,
+			(unsigned long long)sh->phase_ns[PH_FINAL] / 1000000);
 	return good;
 }
 
@@ -565,7 +601,7 @@ static void parse(int argc, char **argv)
 			usage();
 		}
 	}
-	if (jobs < 1 || jobs > 64 || last_seed < first_seed)
+	if (jobs < 1 || jobs > MAX_JOBS || last_seed < first_seed)
 		usage();
 }
 
@@ -609,12 +645,11 @@ int main(int argc, char **argv)
 	struct sigaction sa = { .sa_handler = too_long };
 	struct shared *all;
 	bool right = true, covered;
-	pid_t *pids;
+	pid_t pids[MAX_JOBS];	/* not shared: each child would put its 0 there */
 
 	parse(argc, argv);
 	all = share(jobs * sizeof(*all));
-	pids = share(jobs * sizeof(*pids));
-	sh = &all[0];
+	sh = first_worker = &all[0];
 	touch_ourselves();
 	rt_init(__builtin_alloca(RT_STACK * sysconf(_SC_PAGESIZE)));
 	/* No restart: waitpid() is to see that the time is up */

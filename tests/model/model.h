@@ -108,6 +108,7 @@ enum {
 	HAS_FORCE = 1 << 14, HAS_MCE = 1 << 15, HAS_MOVEPAGES = 1 << 16, HAS_VMRW = 1 << 17,
 	HAS_SMAPS = 1 << 18, HAS_COLLAPSE = 1 << 19, HAS_POPULATE = 1 << 20, HAS_DLOCKED = 1 << 21,
 	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
+	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26,
 };
 extern uint64_t has;
 extern bool mainline;
@@ -135,6 +136,8 @@ struct divergence {
 enum seen { SEEN_SWAPPED, SEEN_HUGE, SEEN_KSM, SEEN_WRITTEN, SEEN_READ_SEGV, SEEN_WRITE_SEGV, SEEN_EFAULT,
 	    SEEN_PAGES, SEEN_FULL, NR_SEEN };
 
+enum phase { PH_ALL, PH_DRAW, PH_FINAL, NR_PHASES };
+
 #define MAX_LOG 8192
 #define MAX_OPS 128
 /* Shared by the processes of a run */
@@ -153,13 +156,18 @@ struct shared {
 	uint64_t seen[NR_SEEN];
 	/* With --profile: ns of each, and of the checks after it */
 	uint64_t ns[MAX_OPS][MAX_SUB], check_ns[MAX_OPS][MAX_SUB];
+	uint64_t phase_ns[NR_PHASES];
 	uint64_t total;
-	volatile bool stop;		/* of the first worker: for all */
+	/* Of the first worker, for all */
+	volatile bool stop;
+	int printing;
 };
 extern struct shared *sh;
 
 uint64_t rnd(uint64_t n);	/* 0 to n - 1, from the seed */
 uint64_t mix(uint64_t *state);
+extern bool profile;
+uint64_t now_ns(void);
 __attribute__((noreturn, format(printf, 6, 7)))
 void diverge(int kind, uint32_t pg, int64_t a, int64_t b, int64_t c, const char *fmt, ...);
 

@@ -238,7 +238,7 @@ static bool is_kind(const struct run *r, enum kind kind, uint32_t attr)
 	case BEFORE_HOLE: return r + 1 < &runs[nr_runs] && r->st != UNMAPPED && !(r->at & (AT_SEALED | AT_SHM)) && WIN(r->pg) < W_BRK &&
 				 WIN(r[1].pg) == WIN(r->pg) && r[1].st == UNMAPPED;
 	case MOVABLE: return r->st == DATA && is_anon(r) && r->at & AT_W && !(r->fl & (F_SHARED | F_WP)) &&
-			     !(r->at & (AT_MERGE | AT_HUGE));
+			     !(r->at & (AT_MERGE | AT_HUGE | AT_ASYNC));
 	case MOVE_TO: return is_kind(r, WATCHED_EMPTY, 0) && r->at & AT_W && !(r->fl & F_WP) &&
 			     !(r->at & (AT_MERGE | AT_HUGE));
 	case PLAIN_EMPTY: return r->st == EMPTY && !(r->fl & F_POP) && (r->at & AT_R) && is_anon(r) &&
@@ -271,6 +271,14 @@ static int some_window(void)
 	};
 
 	return often[rnd(sizeof(often))];
+}
+
+/* The first page after a boundary of page tables, if there may be one, whatever the addresses */
+static uint32_t first_of_table(uint32_t win)
+{
+	if (win == W_STACK || (win == W_BRK && (uint64_t)rt_ppt * rt_psz > 16 << 20))
+		return UINT32_MAX;
+	return rt_ppt - rt_win[win].base / rt_psz % rt_ppt;
 }
 
 /* A range of at most @max pages, mostly one that begins in a run of the kind */
@@ -308,14 +316,13 @@ static void pick_attr(enum kind kind, uint32_t attr, uint32_t max, uint32_t *pg,
 		uint32_t table;
 
 		win = some_window();
-		/* The first page after a boundary of page tables */
-		table = rt_ppt - rt_win[win].base / rt_psz % rt_ppt;
+		table = first_of_table(win);
 		if (table < rt_win[win].pages)
 			start = table + rnd((rt_win[win].pages - table) / rt_ppt + 1) * rt_ppt;
 		else
 			start = rnd(rt_win[win].pages);
 		if (start >= rt_win[win].pages)
-			start = table;
+			start = table < rt_win[win].pages ? table : 0;
 		start -= rnd(start < 5 ? start + 1 : 5);
 		len = rnd(4) ? 1 + rnd(8) : rt_ppt + rnd(4);
 	} else {
@@ -366,6 +373,7 @@ static void gen_none(struct op *o)
 
 static enum outcome run_fork(const struct op *o)
 {
+	uint64_t start;
 	int64_t pid, r;
 
 	(void)o;
@@ -379,8 +387,12 @@ static enum outcome run_fork(const struct op *o)
 		check_everything(o->check);
 		return SUCCESS;
 	}
+	start = profile ? now_ns() : 0;
 	/* It goes on from here with the sequence until OP_END, and so do we then */
 	r = x_wait(pid);
+	/* What the child did is counted there */
+	if (profile)
+		sh->ns[OP_FORK][0] -= now_ns() - start;
 	if (sh->div.kind)
 		_exit(1);
 	if (r)
@@ -1701,8 +1713,8 @@ static enum outcome run_move(const struct op *o)
 		if ((to.fl & F_POP && to.st == EMPTY) || to.st == LAZY || from.st == LAZY || from.fl & F_SHARED ||
 		    ((from.at | to.at) & (AT_MERGE | AT_HUGE)) || (from.st == EMPTY && from.fl & F_POP && !A(3)))
 			return SKIPPED;
-		/* Protected on the way: not told */
-		if (from.fl & (F_WP | F_WPQ))
+		/* Protected on the way: not told. An asynchronous monitor protects without the model */
+		if (from.fl & (F_WP | F_WPQ) || (from.at & AT_ASYNC && from.st != GUARD))
 			return SKIPPED;
 		/* Of two reasons to fail, the first depends on what tables there are */
 		if ((to.st != EMPTY || to.fl & F_WP) && from.st == EMPTY && !A(3))
@@ -1813,8 +1825,11 @@ static enum outcome run_scan(const struct op *o)
 				sh->seen[SEEN_HUGE]++;
 			if (c & 2)
 				sh->seen[SEEN_WRITTEN]++;
-			/* In no category but those of the VMA: WPALLOWED, SOFT_DIRTY */
-			if (p.st == GUARD && !mainline && (c & ~0x81ull))
+			/* In no category but its own, and those of the VMA: WPALLOWED, SOFT_DIRTY */
+			if (!A(2) && has & HAS_GUARDBIT && (p.st == GUARD) != !!(c & 256))
+				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has it in categories %#llx",
+					(unsigned long long)c);
+			if (p.st == GUARD && !mainline && (c & ~0x181ull))
 				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has a guard in categories %#llx",
 					(unsigned long long)c);
 			if (p.st == DATA && is_anon(&p) && !A(2) && !(c & 24))
@@ -1876,6 +1891,12 @@ static enum outcome run_mincore(const struct op *o)
 				diverge(W_MINCORE, r.pg + i, 0, 0, 0, "mincore says that it is resident");
 	}
 	return SUCCESS;
+}
+
+static void gen_move_pages(struct op *o)
+{
+	/* On a kernel of 64 bits, of more than 16 pointers of 32 it reads every second one */
+	pick(o, rnd(2) ? GUARDS : MAPPED, sizeof(long) == 4 ? 16 : 64);
 }
 
 static enum outcome run_move_pages(const struct op *o)
@@ -2019,7 +2040,7 @@ const struct opdef opdefs[] = {
 	{ "clear_refs", "d", 1, gen_clear_refs, run_clear_refs, refs_names, HAS_SMAPS },
 	{ "soft_dirty", "pd", 1, gen_soft_dirty, run_soft_dirty, NULL, HAS_SOFTDIRTY },
 	{ "mincore", "pn", 14, gen_mincore, run_mincore, NULL, 0 },
-	{ "move_pages", "pn", 4, gen_mincore, run_move_pages, NULL, HAS_MOVEPAGES },
+	{ "move_pages", "pn", 4, gen_move_pages, run_move_pages, NULL, HAS_MOVEPAGES },
 	{ "global", "d", 1, gen_global, run_global, global_names, HAS_SYSTEM },
 	{ "hwpoison", "p", 1, gen_mce, run_hwpoison, NULL, HAS_MCE },
 	{ "offline", "p", 1, gen_mce, run_offline, NULL, HAS_MCE },
@@ -2049,6 +2070,8 @@ bool op_available(int code, int sub)
 			return false;
 	if (d->run == run_madvise)
 		needs |= advices[sub].needs;
+	if (d->run == run_odd && sub == 1)
+		needs |= HAS_WRAP;
 	if (d->run == run_register)
 		needs |= sub == 0 ? 0 : sub == 3 ? HAS_ASYNC | HAS_WP : HAS_WP;
 	if (d->run == run_unregister && sub)

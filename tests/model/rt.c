@@ -182,8 +182,11 @@ static void set_windows(char *stack)
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	heap = malloc(1 << 20);
 	free(heap);
-	rt_win[W_BRK].base = ((uintptr_t)sbrk(0) + 16 * rt_psz) & -rt_psz;
-	rt_win[W_BRK].pages = 128;
+	/* Wherever the heap is, the boundary of two tables is amid it, if one is near */
+	base = ((uintptr_t)sbrk(0) + 16 * rt_psz) & -rt_psz;
+	if (pmd <= 16 << 20)
+		base = (base + 64 * rt_psz + pmd - 1) / pmd * pmd - 64 * rt_psz;
+	rt_win[W_BRK] = (struct rt_win){ base, 128 };
 	if (brk((void *)rt_win[W_BRK].base))
 		rt_die("brk: %s", strerror(errno));
 	/*
@@ -200,15 +203,22 @@ static void set_handlers(void)
 	sigaction(SIGBUS, &sa, NULL);
 }
 
+static void open_pipe(void)
+{
+	if (pipe2(pipe_fd, O_NONBLOCK | O_CLOEXEC))
+		rt_die("pipe: %s", strerror(errno));
+	fcntl(pipe_fd[1], F_SETPIPE_SZ, 32 * rt_psz);
+}
+
 void rt_init(char *stack)
 {
 	set_windows(stack);
 	set_handlers();
 	scratch = mmap(NULL, IO_PAGES * rt_psz, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (scratch == MAP_FAILED || pipe2(pipe_fd, O_NONBLOCK | O_CLOEXEC))
-		rt_die("no memory or pipe: %s", strerror(errno));
-	fcntl(pipe_fd[1], F_SETPIPE_SZ, 32 * rt_psz);
+	if (scratch == MAP_FAILED)
+		rt_die("no memory: %s", strerror(errno));
+	open_pipe();
 	file_fd = syscall(SYS_memfd_create, "model", 1);
 	if (file_fd >= 0 && ftruncate(file_fd, (off_t)(1u << W_SHIFT) * rt_psz))
 		rt_die("ftruncate: %s", strerror(errno));
@@ -237,6 +247,10 @@ void rt_forked(void)
 	drop_fd(&mem_fd);
 	drop_fd(&uffd[0]);
 	drop_fd(&uffd[1]);
+	/* Others use theirs at the same time */
+	drop_fd(&pipe_fd[0]);
+	drop_fd(&pipe_fd[1]);
+	open_pipe();
 }
 
 static int self(const char *what, int flags, int *fd)
@@ -813,11 +827,17 @@ int64_t x_scan(uint32_t pg, uint32_t n, int wp)
 		.size = sizeof(scan), .flags = wp ? RT_WP_MATCHING : 0,
 		.start = rt_addr(pg), .end = rt_addr(pg + n),
 		.vec = (uintptr_t)region, .vec_len = RT_SEEN,
-		.mask = wp == 1 ? RT_WRITTEN : 0, .returned = 0xff,
+		.mask = wp == 1 ? RT_WRITTEN : 0, .returned = 0x1ff,
 	};
-	long r = ioctl(self("pagemap", O_RDONLY, &pagemap_fd), RT_PAGEMAP_SCAN, &scan);
+	const int fd = self("pagemap", O_RDONLY, &pagemap_fd);
+	long r = ioctl(fd, RT_PAGEMAP_SCAN, &scan);
 	int64_t pages = 0;
 
+	/* Without the category of guards, which is new */
+	if (r < 0 && errno == EINVAL) {
+		scan.returned = 0xff;
+		r = ioctl(fd, RT_PAGEMAP_SCAN, &scan);
+	}
 	if (r < 0)
 		return -errno;
 	memset(rt_scanned, 0, sizeof(rt_scanned));

@@ -69,6 +69,43 @@ static void leave_out(void)
 	}
 }
 
+static bool overlap(const uint32_t a[2], const uint32_t b[2])
+{
+	return a[0] < b[0] + b[1] && b[0] < a[0] + a[1];
+}
+
+/*
+ * Only what has to do with the same pages as the last does, or with pages that
+ * came from there or went there. Mostly that is enough, and saves many replays.
+ */
+static void leave_out_unrelated(bool with_general)
+{
+	static uint32_t pages[2 * MAX_LOG + 1][2];
+	static bool keep[MAX_LOG];
+	int nr = 0, n = 0;
+
+	pages[nr][0] = best_div.pg;
+	pages[nr++][1] = best_div.kind != W_RESULT && best_div.kind != W_ANON;
+	for (int i = best_n - 1; i >= 0; i--) {
+		uint32_t range[2][2];
+		const int ranges = op_ranges(&best[i], range);
+
+		keep[i] = i == best_n - 1 || (!ranges && with_general);
+		for (int k = 0; k < ranges; k++)
+			for (int at = 0; at < nr && !keep[i]; at++)
+				keep[i] = overlap(range[k], pages[at]);
+		/* What is moved is of both places; of others, it is enough that they meet */
+		if (keep[i] && (i == best_n - 1 || ranges == 2))
+			for (int k = 0; k < ranges; k++)
+				memcpy(pages[nr++], range[k], sizeof(range[k]));
+	}
+	for (int i = 0; i < best_n; i++)
+		if (keep[i])
+			trial[n++] = best[i];
+	if (n < best_n)
+		still_wrong(trial, n);
+}
+
 /* A fork without what its child does, and the child's part without the fork */
 static void leave_out_forks(void)
 {
@@ -136,6 +173,8 @@ enum checks shrink(struct op *list, int *n, struct divergence *d)
 			return how;
 		}
 	}
+	leave_out_unrelated(true);
+	leave_out_unrelated(false);
 	leave_out();
 	leave_out_forks();
 	shorten();
