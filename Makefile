@@ -5,26 +5,28 @@
 # Settings: KVER=6.12.N  another version of Debian's package (newest looks anew)
 #           KSRC=DIR     your own checkout of 6.12.y instead of the package
 #           CONFIG=C     base, bench or debug (for kernel, shell and run)
-#           ARCH=A       x86_64
+#           ARCH=A       a line of kernel/arches (x86_64; for kernel, test)
 
 CONFIG ?= base
 ARCH ?= x86_64
+# What the two architectures that CI runs need is in packages.txt.
+lists = $(if $(filter-out x86_64 arm64,$(ARCH)),packages-arch.txt)
 export KVER KSRC SERIES FORCE UPTO
 
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel images headers shell run test check steps bench soak demo clean distclean
+.PHONY: help deps tree series kernel images headers shell run test test-arch check steps bench soak demo clean distclean
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F '#' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@sed -n 's/^# \(Settings:\)/\n\1/p; s/^#  *\([KCA][A-Z]*=.*\)/          \1/p' $(firstword $(MAKEFILE_LIST))
 
 run: deps tree kernel demo ## from nothing to the demonstration: packages, source, kernel, guest
 
 deps: ## install the Debian packages that are missing (as root), or name them
-	@kernel/install-deps
+	@kernel/install-deps $(lists)
 
 tree: deps ## lay source and series out as build/linux, a git repository
 	@kernel/fetch
@@ -56,7 +58,16 @@ check: headers ## minutes, no kernel build: the series and the scripts themselve
 	@tests/run check
 
 test: headers ## everything that a change has to pass; what CI runs
+ifeq ($(ARCH),x86_64)
 	@tests/run
+else
+	@kernel/build --arch $(ARCH)
+	@TEST_ARCH=$(ARCH) tests/run arch.t
+endif
+
+test-arch: tree ## hours: the same for every line of kernel/arches, and docs/architectures.tsv
+	@kernel/install-deps packages-arch.txt
+	@tests/test-arch
 
 bench: tree ## measure, and write the tables
 	@kernel/build --arch $(ARCH) --config bench --unpatched

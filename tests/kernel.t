@@ -316,7 +316,7 @@ is 'no option twice in a fragment' '' "$dup"
 bad=$(grep -HnvE '^(CONFIG_[A-Za-z0-9_]+=("[^"]*"|[0-9a-z]+)|#.*|)$' "$top"/kernel/config/*.config "$top"/kernel/config/arch/*.config)
 is 'no line that kconfig would not understand' '' "$bad"
 help=$(make -s -C "$top" help)
-lost=$(sed -n 's/^\([a-z]*\):.*##.*/\1/p' "$top/Makefile" | while read -r target; do
+lost=$(sed -n 's/^\([a-z-]*\):.*##.*/\1/p' "$top/Makefile" | while read -r target; do
 	echo "$help" | grep -qE "make $target( |\$)" || echo "$target"
 done)
 is 'make help lists every entry' '' "$lost"

@@ -19,42 +19,9 @@ selftests series "$src" || bail 'cannot extract the selftests from build/linux'
 works 'headers: MADV_GUARD_POISON is exported' \
 	grep -rqw MADV_GUARD_POISON "$build/headers/x86_64/include/asm-generic"
 
-# guest NAME PROGRAM: its TAP, with numbers that go on from ours, as it comes.
-# kselftest says what it does in comments; they pass.
-guest() {
+guest() { # NAME PROGRAM
 	echo "# $1: vm/run --image x86_64-base"
-	rm -f "$tmp/status"
-	{
-		"$top/vm/run" -q --image x86_64-base --swap 512M --timeout 2400 -- "$2" </dev/null
-		echo $? >"$tmp/status"
-	} | perl -ne '
-		BEGIN { $| = 1; ($name, $n, $file) = splice @ARGV, 0, 3; }
-		if (/^1\.\.(\d+)(.*)/) { $plan = $1; $all = $2; }
-		elsif (/^(not )?ok\b *\d* *-? *(.*)/) {
-			($not, $what) = ($1 // "", $2);
-			$seen++;
-			$bad++ if $not;
-			$skip++ if !$not && $what =~ /# *SKIP/i;
-			printf "%sok %d - %s: %s\n", $not, ++$n, $name, $what;
-		}
-		elsif (/^#/) { print }
-		elsif (/\S/) { print "# $_" }
-		END {
-			open F, ">", $file or die;
-			printf F "%s %d %d %d\n", $plan // "none", $seen // 0, $bad // 0, $skip // 0;
-			close F or die;
-		}' "$1" "$count" "$tmp/said"
-	status=$(cat "$tmp/status")
-	read -r plan seen bad skipped <"$tmp/said" || plan=none seen=0 bad=0 skipped=0
-	count=$((count + seen))
-	failed=$((failed + bad))
-	echo "it planned $plan tests and ran $seen; its status is $status" >"$out"
-	[ "$plan" = "$seen" ] && [ "$seen" -gt "$skipped" ]
-	verdict $? "$1: ran all its $plan tests, and not only to skip them"
-	# 240 and more are what vm/run says of the guest.
-	echo "status $status; 240 and above: see vm/run --help" >"$out"
-	[ "$status" = 0 ] || { [ "$status" = 1 ] && [ "$bad" != 0 ]; }
-	verdict $? "$1: ended by itself, and the kernel had nothing to say"
+	guest_tap "$1" "$top/vm/run" -q --image x86_64-base --swap 512M --timeout 2400 -- "$2"
 }
 
 works 'guard-pages builds by the rules of selftests/mm' selftest_make "$src" "$bin" "$bin/guard-pages"

@@ -135,3 +135,42 @@ selftest_make() {
 				KHDR_INCLUDES="-isystem $build/headers/x86_64/include" "$@"
 	)
 }
+
+# guest_tap NAME COMMAND...: a kselftest's TAP, with numbers that go on from ours,
+# as it comes. What it says in comments passes. Sets plan, seen, bad and skipped.
+guest_tap() {
+	name=$1
+	shift
+	rm -f "$tmp/status"
+	{
+		"$@" </dev/null
+		echo $? >"$tmp/status"
+	} | perl -ne '
+		BEGIN { $| = 1; ($name, $n, $file) = splice @ARGV, 0, 3; }
+		if (/^1\.\.(\d+)(.*)/) { $plan = $1; $all = $2; }
+		elsif (/^(not )?ok\b *\d* *-? *(.*)/) {
+			($not, $what) = ($1 // "", $2);
+			$seen++;
+			$bad++ if $not;
+			$skip++ if !$not && $what =~ /# *SKIP/i;
+			printf "%sok %d - %s: %s\n", $not, ++$n, $name, $what;
+		}
+		elsif (/^#/) { print }
+		elsif (/\S/) { print "# $_" }
+		END {
+			open F, ">", $file or die;
+			printf F "%s %d %d %d\n", $plan // "none", $seen // 0, $bad // 0, $skip // 0;
+			close F or die;
+		}' "$name" "$count" "$tmp/said"
+	status=$(cat "$tmp/status")
+	read -r plan seen bad skipped <"$tmp/said" || plan=none seen=0 bad=0 skipped=0
+	count=$((count + seen))
+	failed=$((failed + bad))
+	echo "it planned $plan tests and ran $seen; its status is $status" >"$out"
+	[ "$plan" = "$seen" ] && [ "$seen" -gt "$skipped" ]
+	verdict $? "$name: ran all its $plan tests, and not only to skip them"
+	# 240 and more are what vm/run says of the guest.
+	echo "status $status; 240 and above: see vm/run --help" >"$out"
+	[ "$status" = 0 ] || { [ "$status" = 1 ] && [ "$bad" != 0 ]; }
+	verdict $? "$name: ended by itself, and the kernel had nothing to say"
+}
