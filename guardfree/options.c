@@ -55,7 +55,7 @@ static const struct option options[] = {
 	O(open, U32, 1, 64, NULL,
 	  "slots that are made ready at a time; those not yet in use do not bite"),
 	O(populate, U32, 0, 1, NULL,
-	  "fill objects of up to a page in when they are made ready, many in a call, rather than by a fault each"),
+	  "fill objects of up to a page in when they are made ready, many in a call, rather than by a fault each; not with check=0"),
 	O(fresh, CHOICE, 0, 1, "all|trailing",
 	  "what of a new chunk is poisoned: all until it is used, or only a guard after each slot"),
 	O(fill, S32, 0, 255, NULL, "a byte that new objects are filled with; -1 leaves them zero"),

@@ -388,7 +388,8 @@ static struct gf_rec *slot_open(struct gf_arena *arena, u32 b, u32 pages, int *e
 		done = n ? gf_unpoison_many(range, n) : 0;
 		for (i = done; i < n; i++)
 			slot_back(bin, bin->open[i] + 1);
-		if (pages == 1 && gf_opt.populate && done)
+		/* It is touched in any case, by the bytes that are looked at later. */
+		if (pages == 1 && gf_opt.populate && gf_opt.check && done)
 			gf_populate_many(range, done);
 		if (extra)
 			bin->open[done++] = rec_id(extra);
