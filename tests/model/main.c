@@ -291,8 +291,11 @@ __attribute__((noreturn)) static void play(bool check)
 			describe(1, o);
 			dprintf(1, "\n");
 		}
-		if (o->code == OP_END && depth)
+		/* It does not come back */
+		if (o->code == OP_END && depth) {
+			sh->tried[o->code][0]++;
 			sh->succeeded[o->code][0]++;
+		}
 		if (profile) {
 			sh->phase_ns[PH_DRAW] += now_ns() - start;
 			start = now_ns();
