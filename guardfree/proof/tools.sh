@@ -22,6 +22,8 @@ under() {
 	guardfree-nostack) echo "GUARDFREE_OPTIONS=unwind=none LD_PRELOAD=$lib" ;;
 	guardfree-full-quarantine) echo "GUARDFREE_OPTIONS=quarantine=8m LD_PRELOAD=$lib" ;;
 	guardfree-sampled) echo "GUARDFREE_OPTIONS=sample=5000 LD_PRELOAD=$lib" ;;
+	# What is left of sampling when nothing is sampled
+	guardfree-idle) echo "GUARDFREE_OPTIONS=sample=4294967295 LD_PRELOAD=$lib" ;;
 	guardfree-mprotect) echo "GUARDFREE_OPTIONS=method=mprotect LD_PRELOAD=$lib" ;;
 	efence) echo "EF_DISABLE_BANNER=1 EF_ALLOW_MALLOC_0=1 EF_PROTECT_FREE=1 EF_ALIGNMENT=16 LD_PRELOAD=$efence" ;;
 	duma) echo "DUMA_DISABLE_BANNER=1 DUMA_MALLOC_0_STRATEGY=1 DUMA_PROTECT_FREE=-1 DUMA_ALIGNMENT=16 LD_PRELOAD=$duma" ;;
