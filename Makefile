@@ -16,7 +16,7 @@ export KVER KSRC SERIES FORCE UPTO
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel images headers shell run test test-arch check steps bench soak demo clean distclean
+.PHONY: help deps tree series kernel images headers shell run test test-arch deb deb-test check steps bench soak demo clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -64,6 +64,13 @@ else
 	@kernel/build --arch $(ARCH)
 	@TEST_ARCH=$(ARCH) tests/run arch.t
 endif
+
+deb: tree ## an hour: Debian packages of the patched kernel, in build/deb
+	@kernel/install-deps packages-deb.txt
+	@kernel/deb
+
+deb-test: deb headers ## install them into a Debian system, boot it, test in it
+	@tests/run deb.t
 
 test-arch: tree ## hours: the same for every line of kernel/arches, and docs/architectures.tsv
 	@kernel/install-deps packages-arch.txt

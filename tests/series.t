@@ -256,6 +256,20 @@ for v in $versions; do
 		same_files "$tmp/quilt" "$src"
 	verdict $? "$v: quilt pop -a, back to where it was"
 
+	# As a part of Debian's own source package.
+	cp -r "$src" "$tmp/deb"
+	mkdir -p "$tmp/deb/debian/patches/bugfix"
+	echo 'bugfix/one.patch' >"$tmp/deb/debian/patches/series"
+	: >"$tmp/deb/debian/patches/bugfix/one.patch"
+	"$top/kernel/debian-patches" "$tmp/deb" >"$out" 2>&1 && "$top/kernel/debian-patches" "$tmp/deb" >>"$out" 2>&1 &&
+		sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$tmp/deb/debian/patches/series" >"$tmp/names" &&
+		{ echo bugfix/one.patch; sed 's,^,guard/,' "$tmp/list"; } | diff - "$tmp/names" >>"$out" &&
+		(cd "$tmp/deb" && QUILT_PATCHES=debian/patches QUILT_SERIES=series HOME="$tmp" \
+			command quilt --quiltrc "$tmp/empty" push -a) >>"$out" 2>&1 &&
+		rm -rf "$tmp/deb/debian" "$tmp/deb/.pc" && same_files "$tmp/deb" "$tmp/am"
+	verdict $? "$v: kernel/debian-patches, then quilt push -a of the whole package"
+	rm -rf "$tmp/deb"
+
 	by_patch "$src" >"$out" 2>&1 && same_files "$tmp/patch" "$tmp/am"
 	verdict $? "$v: patch -p1, without fuzz, to the same files"
 	rm -rf "$tmp/am" "$tmp/quilt" "$tmp/patch"

@@ -103,7 +103,7 @@ done >>"$out"
 [ -s "$tmp/public" ] || echo 'no .PHONY in Makefile' >>"$out"
 silent 'make help tells of every entry' "$out"
 
-sed '/^#/d' packages.txt packages-arch.txt | grep -vE '^[a-z0-9][a-z0-9+.-]* +# [^ ]' >"$out"
+sed '/^#/d' packages.txt packages-*.txt | grep -vE '^[a-z0-9][a-z0-9+.-]* +# [^ ]' >"$out"
 silent 'packages.txt: each package with its reason' "$out"
 
 done_testing

@@ -1,0 +1,152 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The packages of `make deb`, as a person would use them: installed into a Debian
+# system by dpkg, which makes the initramfs; that system booted in qemu from its disk,
+# by systemd; in it the selftest and the demonstration. `make deb-test` calls it. What
+# the system printed is kept in build/deb/test.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_tree
+need_tools mmdebstrap mke2fs qemu-system-x86_64 gcc make
+cd "$top" || exit 1
+deb=$build/deb
+dir=$deb/test
+set -- "$deb"/linux-image-*_amd64.deb
+{ [ -s "$1" ] && [ $# = 1 ]; } || bail "there is not one linux-image in build/deb: run 'make deb'"
+release=$(basename "$1" | sed 's/^linux-image-//; s/_.*//')
+version=$(basename "$1" | sed 's/^[^_]*_//; s/_amd64\.deb$//')
+mkdir -p "$dir" || bail "cannot write to $dir"
+
+# --- what is in them
+for p in "linux-image-${release}" "linux-headers-${release}" linux-libc-dev; do
+	f=$deb/${p}_${version}_amd64.deb
+	works "$p: is there, and a package" dpkg-deb --info "$f"
+done
+dpkg-deb --fsys-tarfile "$deb/linux-libc-dev_${version}_amd64.deb" |
+	tar -xO ./usr/include/asm-generic/mman-common.h 2>/dev/null | grep -w MADV_GUARD_POISON >"$out"
+verdict $? 'linux-libc-dev: has the two advice values'
+theirs=${version%~guard1}
+{ dpkg --compare-versions "$version" lt "$theirs" && dpkg --compare-versions "$version" gt 6.12.100-1; } >"$out" 2>&1
+verdict $? "version $version: just below Debian's $theirs"
+echo "$release" | grep -q -- '-guard-cloud-amd64$'
+verdict $? "release $release: a name of its own, beside Debian's images"
+
+# --- what is run in it
+src=$build/tests/selftests-series
+selftests series "$src" || bail 'cannot extract the selftests from build/linux'
+works 'the selftest is built' selftest_make "$src" "$dir/mm" CC='gcc -static' "$dir/mm/guard-pages"
+works 'the demonstration is built' env OUT="$dir/demo" CC='gcc -static' demo/run --static
+[ "$failed" = 0 ] || done_testing
+cat >"$dir/guard-test" <<'END'
+#!/bin/sh
+# What the system does once it is up; the second serial port leads to the host.
+stty -F /dev/ttyS1 raw -echo
+exec >/dev/ttyS1 2>&1
+echo "release $(uname -r)"
+echo "init $(cat /proc/1/comm)"
+echo "root $(findmnt -n -o FSTYPE,SOURCE / 2>/dev/null || grep ' / ' /proc/mounts)"
+echo "failed $(systemctl list-units --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
+modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap -q /dev/zram0 && swapon /dev/zram0
+echo 'begin selftest'
+/opt/guard/guard-pages
+echo "end selftest $?"
+echo 'begin demo'
+/opt/guard/guard-demo
+echo "end demo $?"
+echo done
+systemctl --no-block poweroff
+END
+cat >"$dir/guard-test.service" <<'END'
+[Unit]
+Description=Guard pages, tested
+After=multi-user.target
+
+[Service]
+Type=oneshot
+ExecStart=/opt/guard/guard-test
+
+[Install]
+WantedBy=graphical.target multi-user.target
+END
+
+# --- the system: the sources of packages are the host's
+codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+set --
+for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+	[ ! -s "$f" ] || ! grep -q "[ :]*$codename" "$f" || set -- "$@" "$f"
+done
+[ $# != 0 ] || bail "no list in /etc/apt has $codename: give apt a source of packages"
+apt-config dump | grep '^Acquire::' >"$tmp/acquire"
+rm -rf "$dir/root"
+# shellcheck disable=SC2016 # mmdebstrap's shell expands it
+# As on a real system: all at once, and apt brings what the packages depend on.
+mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
+	--include=systemd-sysv,udev,dbus,kmod,initramfs-tools,zstd,util-linux,procps \
+	--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount \
+	--customize-hook="copy-in $deb/linux-image-${release}_${version}_amd64.deb \
+		$deb/linux-headers-${release}_${version}_amd64.deb $deb/linux-libc-dev_${version}_amd64.deb /var/tmp" \
+	--customize-hook='chroot "$1" sh -c "apt-get -y -q install /var/tmp/*.deb && rm /var/tmp/*.deb"' \
+	--customize-hook='mkdir -p "$1/opt/guard"' \
+	--customize-hook="copy-in $dir/guard-test $dir/mm/guard-pages $dir/demo/guard-demo /opt/guard" \
+	--customize-hook="copy-in $dir/guard-test.service /etc/systemd/system" \
+	--customize-hook='chmod +x "$1/opt/guard/guard-test"; chroot "$1" systemctl enable guard-test.service' \
+	"$codename" "$dir/root" "$@" >"$dir/install.log" 2>&1
+status=$?
+tail -n 15 "$dir/install.log" >"$out"
+verdict $status "$codename: the packages are installed by apt"
+[ $status = 0 ] || done_testing
+ls "$dir/root/boot/vmlinuz-$release" "$dir/root/boot/initrd.img-$release" >"$out" 2>&1
+verdict $? 'and their scripts made an initramfs'
+{ chroot "$dir/root" apt-cache policy "linux-image-$release" linux-libc-dev &&
+	chroot "$dir/root" apt-get -s -q dist-upgrade; } >"$out" 2>&1
+! grep -qE "^(Inst|Remv) linux-(image|headers|libc)" "$out"
+verdict $? 'an upgrade leaves them as they are'
+{ cp "$dir/root/boot/vmlinuz-$release" "$dir/kernel" && cp "$dir/root/boot/initrd.img-$release" "$dir/initrd"; } ||
+	bail "cannot write to $dir"
+rm -f "$dir/disk"
+works 'its disk is made' mke2fs -q -t ext4 -L root -d "$dir/root" "$dir/disk" 3G
+rm -rf "$dir/root"
+[ "$failed" = 0 ] || done_testing
+
+# --- boot
+: >"$dir/said"
+accel=tcg
+[ ! -w /dev/kvm ] || accel=kvm:tcg
+timeout -k 10 "${DEB_TIMEOUT:-2400}" qemu-system-x86_64 -machine q35,accel=$accel -cpu max,erms=off,fsrm=off -smp 2 -m 2G \
+	-nodefaults -display none -no-reboot -kernel "$dir/kernel" -initrd "$dir/initrd" \
+	-append 'root=/dev/vda rw console=ttyS0 no_timer_check panic=-1 oops=panic systemd.show_status=1' \
+	-drive "file=$dir/disk,if=virtio,format=raw" -device virtio-rng-pci \
+	-serial "file:$dir/console" -serial "file:$dir/said" </dev/null >"$dir/qemu" 2>&1
+status=$?
+rm -f "$dir/disk"
+{ cat "$dir/qemu"; tail -n 20 "$dir/console"; } >"$out"
+[ $status = 0 ] && grep -qx 'done' "$dir/said"
+verdict $? 'the system booted, ran the tests and powered off'
+patterns=$tmp/splats
+sed '/^#/d; /^[[:space:]]*$/d' vm/splats >"$patterns"
+grep -aE -f "$patterns" "$dir/console" >"$out"
+silent 'its kernel had nothing to say' "$out"
+said() {
+	sed -n "s/^$1 //p" "$dir/said" | head -n 1
+}
+cp "$dir/said" "$out"
+[ "$(said release)" = "$release" ]
+verdict $? "it runs $release"
+[ "$(said init)" = systemd ]
+verdict $? 'its init is systemd'
+[ -z "$(said failed)" ]
+verdict $? 'none of its units failed'
+
+# The selftest, each of its tests one here.
+# shellcheck disable=SC2317 # called by its name
+selftest_said() {
+	sed -n '/^begin selftest/,/^end selftest/p' "$dir/said" | grep -vE '^(begin|end) selftest'
+	return "$(sed -n 's/^end selftest //p' "$dir/said" | grep . || echo 99)"
+}
+guest_tap deb selftest_said
+sed -n '/^begin demo/,/^end demo/p' "$dir/said" >"$out"
+facts=$(sed -n 's/^demo: \([0-9]* facts\) shown, all as the contract says.*/\1/p' "$out")
+[ -n "$facts" ] && grep -qx 'end demo 0' "$out"
+verdict $? "demonstration: ${facts:-not all} as the contract says"
+done_testing
