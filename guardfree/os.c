@@ -710,17 +710,11 @@ size_t gf_unpoison_many(const struct gf_range *r, size_t n)
 
 void gf_populate_many(const struct gf_range *r, size_t n)
 {
-	static bool no_vector, no_call;
-	size_t i;
+	static bool refused;
 
-	/* A vector from 6.13 on, one by one from 5.14; else each has its fault, as ever. */
-	if (n > 1 && gf_vector(r, n, ADVICE_POPULATE_WRITE, &no_vector) > 0)
-		return;
-	for (i = 0; i < n && !load_relaxed(&no_call); i++) {
-		gf_calls.other++;
-		if (gf_madvise((uintptr_t)r[i].addr, r[i].len, ADVICE_POPULATE_WRITE) == -EINVAL)
-			store(&no_call, true);
-	}
+	/* From 6.13 on; one by one it would be no less work than the faults. */
+	if (n > 1 && gf_method == METHOD_IS_GUARD)
+		gf_vector(r, n, ADVICE_POPULATE_WRITE, &refused);
 }
 
 /*
