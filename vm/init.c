@@ -38,6 +38,7 @@
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,10 +61,12 @@ static void log_line(const char *fmt, ...)
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	n = vsnprintf(text, sizeof(text) - 1, fmt, ap);
 	va_end(ap);
-	if (n >= (int)sizeof(text))
-		n = sizeof(text) - 1;
+	if (n >= (int)sizeof(text) - 1)
+		n = sizeof(text) - 2;
+	/* Without it the kernel waits for more before it prints the line. */
+	text[n++] = '\n';
 	/* One write is one record. */
 	if (kmsg >= 0 && write(kmsg, text, n) != n)
 		return;
@@ -89,6 +92,11 @@ static int write_all(int fd, const void *data, size_t len)
 /* The machine is started so that a reboot ends it; a power-off can hang. */
 static void __attribute__((noreturn)) end(void)
 {
+	int console = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	/* s390's console prints later, and nothing after a reboot. */
+	if (console >= 0)
+		tcdrain(console);
 	sync();
 	reboot(RB_AUTOBOOT);
 	for (;;)
