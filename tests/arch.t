@@ -17,10 +17,10 @@ need_tools "$cc" make perl
 need_image "$arch-base"
 [ -e "$build/headers/$arch/include/linux/mman.h" ] || bail "there are no build/headers/$arch: run 'kernel/headers $arch'"
 cd "$top" || exit 1
-dir=$build/tests/arch/$arch
-mkdir -p "$dir" || bail "cannot make $dir"
+place=$build/tests/arch/$arch
+mkdir -p "$place" || bail "cannot make $place"
 # What docs/architectures.md is made of: one line a word and a value.
-facts=$dir/facts
+facts=$place/facts
 : >"$facts"
 fact() {
 	printf '%s\t%s\n' "$1" "$2" >>"$facts"
@@ -37,8 +37,8 @@ printf '%s\n' '#include <stdio.h>' '#include <sys/utsname.h>' '#include <unistd.
 	'	struct utsname u;' '	int one = 1;' '	uname(&u);' \
 	'	printf("%s\t%ld\t%zu\t%s\t%s\n", u.machine, sysconf(_SC_PAGESIZE), 8 * sizeof(long),' \
 	'	       *(char *)&one ? "little" : "big", u.release);' '	return 0;' '}' >"$tmp/what.c"
-works "$arch: a program is built" "$cc" -static -o "$dir/what" "$tmp/what.c"
-boot 300 "$dir/what" >"$tmp/what" 2>"$out"
+works "$arch: a program is built" "$cc" -static -o "$place/what" "$tmp/what.c"
+boot 300 "$place/what" >"$tmp/what" 2>"$out"
 status=$?
 IFS='	' read -r machine page bits order release <"$tmp/what" || status=1
 verdict $status "$arch: boots: ${machine:-?}, pages of ${page:-?} bytes, ${bits:-?} bits, ${order:-?}-endian"
@@ -53,30 +53,30 @@ fact release "$release"
 src=$build/tests/selftests-series
 selftests series "$src" || bail 'cannot extract the selftests from build/linux'
 works "$arch: guard-pages builds by the rules of selftests/mm" \
-	selftest_make "$src" "$dir/mm" CC="$cc -static -D_FILE_OFFSET_BITS=64" \
-	KHDR_INCLUDES="-isystem $build/headers/$arch/include" "$dir/mm/guard-pages"
-if [ -x "$dir/mm/guard-pages" ]; then
-	guest_tap "$arch" boot 2400 "$dir/mm/guard-pages"
+	selftest_make "$src" "$place/mm" CC="$cc -static -D_FILE_OFFSET_BITS=64" \
+	KHDR_INCLUDES="-isystem $build/headers/$arch/include" "$place/mm/guard-pages"
+if [ -x "$place/mm/guard-pages" ]; then
+	guest_tap "$arch" boot 2400 "$place/mm/guard-pages"
 	fact kselftest "$((seen - bad - skipped)) passed, $bad failed, $skipped skipped"
 fi
 
 # --- the model checker
-works "$arch: the model checker is built" make -s -C tests/model O="$dir/model" CC="$cc" "$dir/model/model"
-if [ -x "$dir/model/model" ]; then
-	boot 1800 "$dir/model/model" --jobs 2 --seeds "${MODEL_SEEDS:-1-2}" --ops "$((${MODEL_OPS:-50000} / 2))" \
-		>"$dir/model.log" 2>&1
+works "$arch: the model checker is built" make -s -C tests/model O="$place/model" CC="$cc" "$place/model/model"
+if [ -x "$place/model/model" ]; then
+	boot 1800 "$place/model/model" --jobs 2 --seeds "${MODEL_SEEDS:-1-2}" --ops "$((${MODEL_OPS:-50000} / 2))" \
+		>"$place/model.log" 2>&1
 	status=$?
-	grep -v '^#' "$dir/model.log" >"$out"
-	ops=$(sed -n 's/^right: \([0-9]*\) operations.*/\1/p' "$dir/model.log")
+	grep -v '^#' "$place/model.log" >"$out"
+	ops=$(sed -n 's/^right: \([0-9]*\) operations.*/\1/p' "$place/model.log")
 	[ "${ops:-0}" -ge "${MODEL_OPS:-50000}" ] || status=1
 	verdict $status "$arch: model checker: ${ops:-no} operations, all as the model has it"
 	fact model "${ops:-no} operations, status $status"
 fi
 
 # --- the demonstration
-if OUT="$dir/demo" CC="$cc -static" demo/run --static >"$out" 2>&1; then
+if OUT="$place/demo" CC="$cc -static" demo/run --static >"$out" 2>&1; then
 	ok "$arch: the demonstration is built"
-	boot 900 "$dir/demo/guard-demo" >"$out" 2>&1
+	boot 900 "$place/demo/guard-demo" >"$out" 2>&1
 	status=$?
 	shown=$(sed -n 's/^demo: \([0-9]* facts\) shown, all as the contract says.*/\1/p' "$out")
 	[ -n "$shown" ] || status=1

@@ -11,12 +11,12 @@ need_tree
 need_tools mmdebstrap mke2fs qemu-system-x86_64 gcc make
 cd "$top" || exit 1
 deb=$build/deb
-dir=$deb/test
+place=$deb/test
 set -- "$deb"/linux-image-*_amd64.deb
 { [ -s "$1" ] && [ $# = 1 ]; } || bail "there is not one linux-image in build/deb: run 'make deb'"
 release=$(basename "$1" | sed 's/^linux-image-//; s/_.*//')
 version=$(basename "$1" | sed 's/^[^_]*_//; s/_amd64\.deb$//')
-mkdir -p "$dir" || bail "cannot write to $dir"
+mkdir -p "$place" || bail "cannot write to $place"
 
 # --- what is in them
 for p in "linux-image-${release}" "linux-headers-${release}" linux-libc-dev; do
@@ -35,10 +35,10 @@ verdict $? "release $release: a name of its own, beside Debian's images"
 # --- what is run in it
 src=$build/tests/selftests-series
 selftests series "$src" || bail 'cannot extract the selftests from build/linux'
-works 'the selftest is built' selftest_make "$src" "$dir/mm" CC='gcc -static' "$dir/mm/guard-pages"
-works 'the demonstration is built' env OUT="$dir/demo" CC='gcc -static' demo/run --static
+works 'the selftest is built' selftest_make "$src" "$place/mm" CC='gcc -static' "$place/mm/guard-pages"
+works 'the demonstration is built' env OUT="$place/demo" CC='gcc -static' demo/run --static
 [ "$failed" = 0 ] || done_testing
-cat >"$dir/guard-test" <<'END'
+cat >"$place/guard-test" <<'END'
 #!/bin/sh
 # What the system does once it is up; the second serial port leads to the host.
 stty -F /dev/ttyS1 raw -echo
@@ -57,7 +57,7 @@ echo "end demo $?"
 echo done
 systemctl --no-block poweroff
 END
-cat >"$dir/guard-test.service" <<'END'
+cat >"$place/guard-test.service" <<'END'
 [Unit]
 Description=Guard pages, tested
 After=multi-user.target
@@ -78,7 +78,7 @@ for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.l
 done
 [ $# != 0 ] || bail "no list in /etc/apt has $codename: give apt a source of packages"
 apt-config dump | grep '^Acquire::' >"$tmp/acquire"
-rm -rf "$dir/root"
+rm -rf "$place/root"
 # shellcheck disable=SC2016 # mmdebstrap's shell expands it
 # As on a real system: all at once, and apt brings what the packages depend on.
 mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
@@ -88,49 +88,49 @@ mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
 		$deb/linux-headers-${release}_${version}_amd64.deb $deb/linux-libc-dev_${version}_amd64.deb /var/tmp" \
 	--customize-hook='chroot "$1" sh -c "apt-get -y -q install /var/tmp/*.deb && rm /var/tmp/*.deb"' \
 	--customize-hook='mkdir -p "$1/opt/guard"' \
-	--customize-hook="copy-in $dir/guard-test $dir/mm/guard-pages $dir/demo/guard-demo /opt/guard" \
-	--customize-hook="copy-in $dir/guard-test.service /etc/systemd/system" \
+	--customize-hook="copy-in $place/guard-test $place/mm/guard-pages $place/demo/guard-demo /opt/guard" \
+	--customize-hook="copy-in $place/guard-test.service /etc/systemd/system" \
 	--customize-hook='chmod +x "$1/opt/guard/guard-test"; chroot "$1" systemctl enable guard-test.service' \
-	"$codename" "$dir/root" "$@" >"$dir/install.log" 2>&1
+	"$codename" "$place/root" "$@" >"$place/install.log" 2>&1
 status=$?
-tail -n 15 "$dir/install.log" >"$out"
+tail -n 15 "$place/install.log" >"$out"
 verdict $status "$codename: the packages are installed by apt"
 [ $status = 0 ] || done_testing
-ls "$dir/root/boot/vmlinuz-$release" "$dir/root/boot/initrd.img-$release" >"$out" 2>&1
+ls "$place/root/boot/vmlinuz-$release" "$place/root/boot/initrd.img-$release" >"$out" 2>&1
 verdict $? 'and their scripts made an initramfs'
-{ chroot "$dir/root" apt-cache policy "linux-image-$release" linux-libc-dev &&
-	chroot "$dir/root" apt-get -s -q dist-upgrade; } >"$out" 2>&1
+{ chroot "$place/root" apt-cache policy "linux-image-$release" linux-libc-dev &&
+	chroot "$place/root" apt-get -s -q dist-upgrade; } >"$out" 2>&1
 ! grep -qE "^(Inst|Remv) linux-(image|headers|libc)" "$out"
 verdict $? 'an upgrade leaves them as they are'
-{ cp "$dir/root/boot/vmlinuz-$release" "$dir/kernel" && cp "$dir/root/boot/initrd.img-$release" "$dir/initrd"; } ||
-	bail "cannot write to $dir"
-rm -f "$dir/disk"
-works 'its disk is made' mke2fs -q -t ext4 -L root -d "$dir/root" "$dir/disk" 3G
-rm -rf "$dir/root"
+{ cp "$place/root/boot/vmlinuz-$release" "$place/kernel" && cp "$place/root/boot/initrd.img-$release" "$place/initrd"; } ||
+	bail "cannot write to $place"
+rm -f "$place/disk"
+works 'its disk is made' mke2fs -q -t ext4 -L root -d "$place/root" "$place/disk" 3G
+rm -rf "$place/root"
 [ "$failed" = 0 ] || done_testing
 
 # --- boot
-: >"$dir/said"
+: >"$place/said"
 accel=tcg
 [ ! -w /dev/kvm ] || accel=kvm:tcg
 timeout -k 10 "${DEB_TIMEOUT:-2400}" qemu-system-x86_64 -machine q35,accel=$accel -cpu max,erms=off,fsrm=off -smp 2 -m 2G \
-	-nodefaults -display none -no-reboot -kernel "$dir/kernel" -initrd "$dir/initrd" \
+	-nodefaults -display none -no-reboot -kernel "$place/kernel" -initrd "$place/initrd" \
 	-append 'root=/dev/vda rw console=ttyS0 no_timer_check panic=-1 oops=panic systemd.show_status=1' \
-	-drive "file=$dir/disk,if=virtio,format=raw" -device virtio-rng-pci \
-	-serial "file:$dir/console" -serial "file:$dir/said" </dev/null >"$dir/qemu" 2>&1
+	-drive "file=$place/disk,if=virtio,format=raw" -device virtio-rng-pci \
+	-serial "file:$place/console" -serial "file:$place/said" </dev/null >"$place/qemu" 2>&1
 status=$?
-rm -f "$dir/disk"
-{ cat "$dir/qemu"; tail -n 20 "$dir/console"; } >"$out"
-[ $status = 0 ] && grep -qx 'done' "$dir/said"
+rm -f "$place/disk"
+{ cat "$place/qemu"; tail -n 20 "$place/console"; } >"$out"
+[ $status = 0 ] && grep -qx 'done' "$place/said"
 verdict $? 'the system booted, ran the tests and powered off'
 patterns=$tmp/splats
 sed '/^#/d; /^[[:space:]]*$/d' vm/splats >"$patterns"
-grep -aE -f "$patterns" "$dir/console" >"$out"
+grep -aE -f "$patterns" "$place/console" >"$out"
 silent 'its kernel had nothing to say' "$out"
 said() {
-	sed -n "s/^$1 //p" "$dir/said" | head -n 1
+	sed -n "s/^$1 //p" "$place/said" | head -n 1
 }
-cp "$dir/said" "$out"
+cp "$place/said" "$out"
 [ "$(said release)" = "$release" ]
 verdict $? "it runs $release"
 [ "$(said init)" = systemd ]
@@ -141,11 +141,11 @@ verdict $? 'none of its units failed'
 # The selftest, each of its tests one here.
 # shellcheck disable=SC2317 # called by its name
 selftest_said() {
-	sed -n '/^begin selftest/,/^end selftest/p' "$dir/said" | grep -vE '^(begin|end) selftest'
-	return "$(sed -n 's/^end selftest //p' "$dir/said" | grep . || echo 99)"
+	sed -n '/^begin selftest/,/^end selftest/p' "$place/said" | grep -vE '^(begin|end) selftest'
+	return "$(sed -n 's/^end selftest //p' "$place/said" | grep . || echo 99)"
 }
 guest_tap deb selftest_said
-sed -n '/^begin demo/,/^end demo/p' "$dir/said" >"$out"
+sed -n '/^begin demo/,/^end demo/p' "$place/said" >"$out"
 facts=$(sed -n 's/^demo: \([0-9]* facts\) shown, all as the contract says.*/\1/p' "$out")
 [ -n "$facts" ] && grep -qx 'end demo 0' "$out"
 verdict $? "demonstration: ${facts:-not all} as the contract says"
