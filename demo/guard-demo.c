@@ -377,6 +377,10 @@ static void fault_facts(int sig, uintptr_t want, const char *where,
 {
 	char label[64];
 
+#if defined(__s390__)
+	/* The hardware tells no more than the page. */
+	want &= -(uintptr_t)sysconf(_SC_PAGESIZE);
+#endif
 	fact(sig == SIGSEGV, "  signal", "%s",
 	     sig ? strsignal(sig) : "none: the access went through");
 	snprintf(label, sizeof(label), "  fault address = %s", where);
