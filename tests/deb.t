@@ -78,7 +78,7 @@ for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.l
 done
 [ $# != 0 ] || bail "no list in /etc/apt has $codename: give apt a source of packages"
 apt-config dump | grep '^Acquire::' >"$tmp/acquire"
-rm -rf "$place/root"
+rm -rf "$place/system"
 # shellcheck disable=SC2016 # mmdebstrap's shell expands it
 # As on a real system: all at once, and apt brings what the packages depend on.
 mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
@@ -91,22 +91,22 @@ mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
 	--customize-hook="copy-in $place/guard-test $place/mm/guard-pages $place/demo/guard-demo /opt/guard" \
 	--customize-hook="copy-in $place/guard-test.service /etc/systemd/system" \
 	--customize-hook='chmod +x "$1/opt/guard/guard-test"; chroot "$1" systemctl enable guard-test.service' \
-	"$codename" "$place/root" "$@" >"$place/install.log" 2>&1
+	"$codename" "$place/system" "$@" >"$place/install.log" 2>&1
 status=$?
 tail -n 15 "$place/install.log" >"$out"
 verdict $status "$codename: the packages are installed by apt"
 [ $status = 0 ] || done_testing
-ls "$place/root/boot/vmlinuz-$release" "$place/root/boot/initrd.img-$release" >"$out" 2>&1
+ls "$place/system/boot/vmlinuz-$release" "$place/system/boot/initrd.img-$release" >"$out" 2>&1
 verdict $? 'and their scripts made an initramfs'
-{ chroot "$place/root" apt-cache policy "linux-image-$release" linux-libc-dev &&
-	chroot "$place/root" apt-get -s -q dist-upgrade; } >"$out" 2>&1
+{ chroot "$place/system" apt-cache policy "linux-image-$release" linux-libc-dev &&
+	chroot "$place/system" apt-get -s -q dist-upgrade; } >"$out" 2>&1
 ! grep -qE "^(Inst|Remv) linux-(image|headers|libc)" "$out"
 verdict $? 'an upgrade leaves them as they are'
-{ cp "$place/root/boot/vmlinuz-$release" "$place/kernel" && cp "$place/root/boot/initrd.img-$release" "$place/initrd"; } ||
+{ cp "$place/system/boot/vmlinuz-$release" "$place/kernel" && cp "$place/system/boot/initrd.img-$release" "$place/initrd"; } ||
 	bail "cannot write to $place"
 rm -f "$place/disk"
-works 'its disk is made' mke2fs -q -t ext4 -L root -d "$place/root" "$place/disk" 3G
-rm -rf "$place/root"
+works 'its disk is made' mke2fs -q -t ext4 -L root -d "$place/system" "$place/disk" 3G
+rm -rf "$place/system"
 [ "$failed" = 0 ] || done_testing
 
 # --- boot
