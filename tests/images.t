@@ -3,6 +3,7 @@
 # The images that the tests after this one boot.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+mkdir -p build/tests || exit 1
 kernel/images >build/tests/images.tap
 status=$?
 sed 's/^1\.\.2$/1..3/' build/tests/images.tap
