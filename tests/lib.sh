@@ -101,19 +101,19 @@ need_image() {
 }
 
 # archive REF DIR PATH...: these paths of build/linux at REF, as files in DIR;
-# does nothing if they are there.
-archive() {
+# does nothing if they are there. In a shell of its own: its callers have a dir too.
+archive() (
 	ref=$1 dir=$2
 	shift 2
 	stamp=$(git -C "$tree" ls-tree "$ref" -- "$@" | sha256sum)
-	[ "$(cat "$dir/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+	[ "$(cat "$dir/.stamp" 2>/dev/null)" != "$stamp" ] || exit 0
 	rm -rf "$dir"
 	mkdir -p "$dir" &&
 		git -C "$tree" archive -o "$tmp/archive.tar" "$ref" -- "$@" &&
 		tar -x -C "$dir" -f "$tmp/archive.tar" &&
 		rm "$tmp/archive.tar" &&
 		echo "$stamp" >"$dir/.stamp"
-}
+)
 
 # What the selftests of mm are built from.
 selftests() { # REF DIR
@@ -124,15 +124,16 @@ selftests() { # REF DIR
 }
 
 # selftest_make DIR OUTPUT [MAKE-ARGS] PROGRAM...: the kernel's own rules build
-# them. They want the headers of the kernel that knows these calls.
+# them. They want the headers of the kernel that knows these calls: of $arch, if set.
 selftest_make() {
 	from=$1/tools/testing/selftests/mm into=$2
 	shift 2
 	(
+		headers=$build/headers/${arch:-x86_64}/include
 		unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES ARCH CROSS_COMPILE CC CFLAGS
 		mkdir -p "$into" &&
 			make -C "$from" OUTPUT="$into" --no-print-directory \
-				KHDR_INCLUDES="-isystem $build/headers/x86_64/include" "$@"
+				KHDR_INCLUDES="-isystem $headers" "$@"
 	)
 }
 

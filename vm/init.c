@@ -38,7 +38,6 @@
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,11 +91,6 @@ static int write_all(int fd, const void *data, size_t len)
 /* The machine is started so that a reboot ends it; a power-off can hang. */
 static void __attribute__((noreturn)) end(void)
 {
-	int console = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-
-	/* s390's console prints later, and nothing after a reboot. */
-	if (console >= 0)
-		tcdrain(console);
 	sync();
 	reboot(RB_AUTOBOOT);
 	for (;;)
