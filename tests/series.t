@@ -178,10 +178,10 @@ source_of() {
 	sum=$(apt-cache show "$package=$1" | awk '$1 == "SHA256:" { print $2; exit }')
 	if ! echo "$sum  $deb" | sha256sum -c --status 2>/dev/null; then
 		echo "$me: downloading $package $1" >&2
-		mkdir -p "$tmp/deb" "$build/fetch" &&
-			(cd "$tmp/deb" && apt-get -q -o APT::Sandbox::User=root download "$package=$1" >/dev/null) &&
-			echo "$sum  $(echo "$tmp"/deb/*.deb)" | sha256sum -c --status &&
-			mv "$tmp"/deb/*.deb "$deb.tmp" && mv "$deb.tmp" "$deb" &&
+		mkdir -p "$tmp/download" "$build/fetch" &&
+			(cd "$tmp/download" && apt-get -q -o APT::Sandbox::User=root download "$package=$1" >/dev/null) &&
+			echo "$sum  $(echo "$tmp"/download/*.deb)" | sha256sum -c --status &&
+			mv "$tmp"/download/*.deb "$deb.tmp" && mv "$deb.tmp" "$deb" &&
 			echo "$sum" >"$deb.sha256" || return 1
 	fi
 	echo "$me: unpacking $1" >&2
