@@ -16,7 +16,7 @@ export KVER KSRC SERIES FORCE UPTO
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel images headers shell run test test-arch deb deb-test check steps bench soak demo clean distclean
+.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-test check steps bench soak demo clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -71,6 +71,12 @@ deb: tree ## an hour: Debian packages of the patched kernel, in build/deb
 
 deb-test: deb headers ## install them into a Debian system, boot it, test in it
 	@tests/run deb.t
+
+test-configs: tree ## hours: x86-64 without SMP, huge pages, swap, ...; PREEMPT_RT
+	@tests/test-arch --configs
+
+mutants: headers ## hours: break the series on purpose; which test notices?
+	@tests/mutants/run --record
 
 test-arch: tree ## hours: the same for every line of kernel/arches, and docs/architectures.tsv
 	@kernel/install-deps packages-arch.txt

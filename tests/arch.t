@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Another architecture than the host's, or a variant of one (TEST_ARCH, a line of
-# kernel/arches): its image boots, and in it run the series' own selftest, the model
+# kernel/arches), or another configuration (TEST_CONFIG, a file of kernel/config): its image boots, and in it run the series' own selftest, the model
 # checker and the demonstration, all of them static programs from Debian's cross
 # compiler. Each test of the selftest is one here. `make test ARCH=...` calls it, and
 # `make test` with arm64. MODEL_OPS (50000) and MODEL_SEEDS (1-2) say how much the
@@ -9,15 +9,21 @@
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
-arch=${TEST_ARCH:-arm64}
+arch=${TEST_ARCH:-arm64} config=${TEST_CONFIG:-base}
+image=$arch-$config
 cc=$(awk -v a="$arch" '$1 == a { print $6 }' "$top/vm/arches")
 [ -n "$cc" ] || bail "vm/arches has no $arch"
 need_tree
 need_tools "$cc" make perl
-need_image "$arch-base"
+[ -s "$build/images/$image/kernel" ] ||
+	bail "there is no image $image: run 'kernel/build --arch $arch --config $config'"
 [ -e "$build/headers/$arch/include/linux/mman.h" ] || bail "there are no build/headers/$arch: run 'kernel/headers $arch'"
 cd "$top" || exit 1
-place=$build/tests/arch/$arch
+place=$build/tests/arch/$image
+called=$arch
+[ "$config" = base ] || called=$arch/$config
+swap='--swap 256M'
+grep -qx CONFIG_SWAP=y "$build/images/$image/config" || swap=''
 mkdir -p "$place" || bail "cannot make $place"
 # What docs/architectures.md is made of: one line a word and a value.
 facts=$place/facts
@@ -28,7 +34,8 @@ fact() {
 boot() { # SECONDS COMMAND...
 	limit=$1
 	shift
-	vm/run -q --image "$arch-base" --swap 256M --timeout "$limit" -- "$@" </dev/null
+	# shellcheck disable=SC2086 # nothing, or an option and its value
+	vm/run -q --image "$image" $swap --timeout "$limit" -- "$@" </dev/null
 }
 
 # --- the machine
@@ -36,11 +43,11 @@ printf '%s\n' '#include <stdio.h>' '#include <sys/utsname.h>' '#include <unistd.
 	'	struct utsname u;' '	int one = 1;' '	uname(&u);' \
 	'	printf("%s\t%ld\t%zu\t%s\t%s\n", u.machine, sysconf(_SC_PAGESIZE), 8 * sizeof(long),' \
 	'	       *(char *)&one ? "little" : "big", u.release);' '	return 0;' '}' >"$tmp/what.c"
-works "$arch: a program is built" "$cc" -static -o "$place/what" "$tmp/what.c"
+works "$called: a program is built" "$cc" -static -o "$place/what" "$tmp/what.c"
 boot 300 "$place/what" >"$tmp/what" 2>"$out"
 status=$?
 IFS='	' read -r machine page bits order release <"$tmp/what" || status=1
-verdict $status "$arch: boots: ${machine:-?}, pages of ${page:-?} bytes, ${bits:-?} bits, ${order:-?}-endian"
+verdict $status "$called: boots: ${machine:-?}, pages of ${page:-?} bytes, ${bits:-?} bits, ${order:-?}-endian"
 [ "$status" = 0 ] || done_testing
 fact machine "$machine"
 fact page "$page"
@@ -51,15 +58,15 @@ fact release "$release"
 # --- the selftest
 src=$build/tests/selftests-series
 selftests series "$src" || bail 'cannot extract the selftests from build/linux'
-works "$arch: guard-pages builds by the rules of selftests/mm" \
+works "$called: guard-pages builds by the rules of selftests/mm" \
 	selftest_make "$src" "$place/mm" CC="$cc -static -D_FILE_OFFSET_BITS=64" "$place/mm/guard-pages"
 if [ -x "$place/mm/guard-pages" ]; then
-	guest_tap "$arch" boot 2400 "$place/mm/guard-pages"
+	guest_tap "$called" boot 2400 "$place/mm/guard-pages"
 	fact kselftest "$((seen - bad - skipped)) passed, $bad failed, $skipped skipped"
 fi
 
 # --- the model checker
-works "$arch: the model checker is built" make -s -C tests/model O="$place/model" CC="$cc" "$place/model/model"
+works "$called: the model checker is built" make -s -C tests/model O="$place/model" CC="$cc" "$place/model/model"
 if [ -x "$place/model/model" ]; then
 	boot 1800 "$place/model/model" --jobs 2 --seeds "${MODEL_SEEDS:-1-2}" --ops "$((${MODEL_OPS:-50000} / 2))" \
 		>"$place/model.log" 2>&1
@@ -67,20 +74,20 @@ if [ -x "$place/model/model" ]; then
 	grep -v '^#' "$place/model.log" >"$out"
 	ops=$(sed -n 's/^right: \([0-9]*\) operations.*/\1/p' "$place/model.log")
 	[ "${ops:-0}" -ge "${MODEL_OPS:-50000}" ] || status=1
-	verdict $status "$arch: model checker: ${ops:-no} operations, all as the model has it"
+	verdict $status "$called: model checker: ${ops:-no} operations, all as the model has it"
 	fact model "${ops:-no} operations, status $status"
 fi
 
 # --- the demonstration
 if OUT="$place/demo" CC="$cc -static" demo/run --static >"$out" 2>&1; then
-	ok "$arch: the demonstration is built"
+	ok "$called: the demonstration is built"
 	boot 900 "$place/demo/guard-demo" >"$out" 2>&1
 	status=$?
 	shown=$(sed -n 's/^demo: \([0-9]* facts\) shown, all as the contract says.*/\1/p' "$out")
 	[ -n "$shown" ] || status=1
-	verdict $status "$arch: demonstration: ${shown:-not all} as the contract says"
+	verdict $status "$called: demonstration: ${shown:-not all} as the contract says"
 	fact demo "${shown:-wrong}"
 else
-	not_ok "$arch: the demonstration is built"
+	not_ok "$called: the demonstration is built"
 fi
 done_testing

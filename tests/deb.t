@@ -19,16 +19,13 @@ version=$(basename "$1" | sed 's/^[^_]*_//; s/_amd64\.deb$//')
 mkdir -p "$place" || bail "cannot write to $place"
 
 # --- what is in them
-for p in "linux-image-${release}" "linux-headers-${release}" linux-libc-dev; do
+for p in "linux-image-$release" "linux-headers-$release" linux-libc-dev-guard; do
 	f=$deb/${p}_${version}_amd64.deb
 	works "$p: is there, and a package" dpkg-deb --info "$f"
 done
-dpkg-deb --fsys-tarfile "$deb/linux-libc-dev_${version}_amd64.deb" |
+dpkg-deb --fsys-tarfile "$deb/linux-libc-dev-guard_${version}_amd64.deb" |
 	tar -xO ./usr/include/asm-generic/mman-common.h 2>/dev/null | grep -w MADV_GUARD_POISON >"$out"
-verdict $? 'linux-libc-dev: has the two advice values'
-theirs=${version%~guard1}
-{ dpkg --compare-versions "$version" lt "$theirs" && dpkg --compare-versions "$version" gt 6.12.100-1; } >"$out" 2>&1
-verdict $? "version $version: just below Debian's $theirs"
+verdict $? 'linux-libc-dev-guard: has the two advice values'
 echo "$release" | grep -q -- '-guard-cloud-amd64$'
 verdict $? "release $release: a name of its own, beside Debian's images"
 
@@ -82,10 +79,10 @@ rm -rf "$place/system"
 # shellcheck disable=SC2016 # mmdebstrap's shell expands it
 # As on a real system: all at once, and apt brings what the packages depend on.
 mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
-	--include=systemd-sysv,udev,dbus,kmod,initramfs-tools,zstd,util-linux,procps \
+	--skip=cleanup/apt/lists --include=systemd-sysv,udev,dbus,kmod,initramfs-tools,zstd,util-linux,procps \
 	--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount \
 	--customize-hook="copy-in $deb/linux-image-${release}_${version}_amd64.deb \
-		$deb/linux-headers-${release}_${version}_amd64.deb $deb/linux-libc-dev_${version}_amd64.deb /var/tmp" \
+		$deb/linux-headers-${release}_${version}_amd64.deb $deb/linux-libc-dev-guard_${version}_amd64.deb /var/tmp" \
 	--customize-hook='chroot "$1" sh -c "apt-get -y -q install /var/tmp/*.deb && rm /var/tmp/*.deb"' \
 	--customize-hook='mkdir -p "$1/opt/guard"' \
 	--customize-hook="copy-in $place/guard-test $place/mm/guard-pages $place/demo/guard-demo /opt/guard" \
@@ -98,10 +95,27 @@ verdict $status "$codename: the packages are installed by apt"
 [ $status = 0 ] || done_testing
 ls "$place/system/boot/vmlinuz-$release" "$place/system/boot/initrd.img-$release" >"$out" 2>&1
 verdict $? 'and their scripts made an initramfs'
-{ chroot "$place/system" apt-cache policy "linux-image-$release" linux-libc-dev &&
-	chroot "$place/system" apt-get -s -q dist-upgrade; } >"$out" 2>&1
-! grep -qE "^(Inst|Remv) linux-(image|headers|libc)" "$out"
+# What apt would do: with ours installed, and (the same system, told that a repository
+# has ours) with Debian's.
+would() { # ARGUMENTS: its plan
+	chroot "$place/system" apt-get -s -q "$@" 2>&1 | grep -E '^(Inst|Remv|E:)'
+}
+would dist-upgrade >"$out"
+! grep -qE ' linux-(image|headers|libc)|^E:' "$out"
 verdict $? 'an upgrade leaves them as they are'
+would install libc6-dev >"$out"
+grep -q 'Inst libc6-dev ' "$out" && ! grep -qE ' linux-(image|headers|libc)|^E:' "$out"
+verdict $? 'libc6-dev is content with our headers'
+mkdir "$place/system/var/tmp/ours" && cp "$deb"/*.deb "$place/system/var/tmp/ours/" &&
+	(cd "$place/system/var/tmp/ours" && dpkg-scanpackages . >Packages) >"$out" 2>&1 &&
+	echo 'deb [trusted=yes] file:/var/tmp/ours ./' >"$place/system/etc/apt/sources.list.d/ours.list" &&
+	chroot "$place/system" apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::sourceparts=/dev/null \
+		-o Dir::Etc::sourcelist=/etc/apt/sources.list.d/ours.list -o APT::Get::List-Cleanup=0 update >>"$out" 2>&1
+verdict $? 'a repository of ours is known to its apt'
+would -o Dir::State::status=/dev/null install libc6-dev linux-image-cloud-amd64 >"$out"
+grep -q 'Inst linux-libc-dev ' "$out" && grep -q 'Inst linux-image-[0-9].*cloud-amd64 ' "$out" && ! grep -q guard "$out"
+verdict $? "and where nothing of ours is installed, apt takes Debian's"
+rm -rf "$place/system/var/tmp/ours" "$place/system/etc/apt/sources.list.d/ours.list"
 { cp "$place/system/boot/vmlinuz-$release" "$place/kernel" && cp "$place/system/boot/initrd.img-$release" "$place/initrd"; } ||
 	bail "cannot write to $place"
 rm -f "$place/disk"
