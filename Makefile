@@ -16,7 +16,7 @@ export KVER KSRC SERIES FORCE UPTO
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-test check steps bench soak demo clean distclean
+.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-test check steps bench soak coverage demo clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -90,6 +90,9 @@ bench: tree ## measure, and write the tables
 
 soak: headers ## hours: storms and mutants
 	@tests/run soak
+
+coverage: headers ## half an hour: which lines of the series the tests execute; docs/coverage.md
+	@tests/coverage
 
 clean: ## remove what was built; the tree in build/linux and the package stay
 	@kernel/clean

@@ -701,10 +701,17 @@ static void with_hole(struct scene *s)
 	mprotect(s->range + 6 * MIB, MIB, PROT_READ);
 }
 
+/* Opened before anything fails */
+static int self = -1;
+
 static void vector(struct scene *s)
 {
 	small_pages(s);
 	s->vector = true;
+	if (self < 0)
+		self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self < 0)
+		cannot("pidfd_open");
 }
 
 static void merged(struct scene *s)
@@ -735,14 +742,11 @@ static const struct {
 
 static int poison(const struct scene *s)
 {
-	static int self = -1;
 	struct iovec iov[20];
 	size_t each = s->length / PAGE / 20 * PAGE;
 
 	if (!s->vector)
 		return madvise(s->range, s->length, ADV_POISON) ? errno : 0;
-	if (self < 0)
-		self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	for (size_t i = 0; i < 20; i++) {
 		iov[i].iov_base = s->range + i * each;
 		iov[i].iov_len = i < 19 ? each : s->length - 19 * each;
