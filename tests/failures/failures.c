@@ -9,7 +9,8 @@
  *             tables are allocated, and that has nobody to kill
  *   killed    likewise, and the caller may be killed
  *   fatal     a fatal signal during a POISON of 256 GiB
- *   fatal-populated  SIGKILL during one of 384 MiB that are resident
+ *   fatal-populated  SIGKILL during one of 384 MiB that are resident, in small pages
+ *             and in huge ones, and during an UNPOISON of 32 GiB of guards
  *   signal    another signal, which is no reason to stop
  *   limits    RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK and vm.max_map_count reached
  *   overcommit  vm.overcommit_memory=2, all of it committed
@@ -340,18 +341,25 @@ static volatile int *shared(void)
 	return p;
 }
 
-/* One POISON of @length; what is not populated is page tables. */
-static void poison_slowly(size_t length, bool populated, volatile int *state, long alarm_us)
+/* One call over @length; what is not populated is page tables. */
+static void slowly(size_t length, int advice, bool huge, bool populated, volatile int *state,
+		   long alarm_us)
 {
 	const struct itimerval timer = { .it_value = { 0, alarm_us } };
-	unsigned char *p = map(length);
+	unsigned char *p = map(length + huge * HUGE);
 
+	if (huge) {
+		p += -(uintptr_t)p & (HUGE - 1);
+		madvise(p, length, MADV_HUGEPAGE);
+	}
 	if (populated)
 		memset(p, 1, length);
+	if (advice == ADV_UNPOISON && madvise(p, length, ADV_POISON))
+		cannot("POISON");
 	state[1] = 1;
 	if (alarm_us)
 		setitimer(ITIMER_REAL, &timer, NULL);
-	madvise(p, length, ADV_POISON);
+	madvise(p, length, advice);
 	state[0] = 1;
 	_exit(0);
 }
@@ -381,7 +389,7 @@ static void fatal(const char *group)
 		pid = fork();
 		if (!pid) {
 			enter(group);
-			poison_slowly(MANY, false, state, us);
+			slowly(MANY, ADV_POISON, false, false, state, us);
 		}
 		status = wait_for(pid);
 		peak = number_only(file) - begin;
@@ -401,7 +409,7 @@ static void fatal(const char *group)
 }
 
 /* SIGKILL by another, when part of what is resident is gone. */
-static void fatal_populated(void)
+static void fatal_populated(bool huge)
 {
 	const size_t length = 384 * MIB;
 	volatile int *state = shared();
@@ -409,11 +417,12 @@ static void fatal_populated(void)
 	int status = 0;
 	pid_t pid;
 
-	for (int i = 0; i < 10; i++) {
+	/* Huge pages are quickly gone */
+	for (int i = 0; i < (huge ? 100 : 10); i++) {
 		state[0] = state[1] = 0;
 		pid = fork();
 		if (!pid)
-			poison_slowly(length, true, state, 0);
+			slowly(length, ADV_POISON, huge, true, state, 0);
 		while (!state[1])
 			sched_yield();
 		do
@@ -426,8 +435,31 @@ static void fatal_populated(void)
 			break;
 	}
 	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[0],
-	      "SIGKILL within a POISON of %zu MiB that are resident ends it: status %x",
-	      length / MIB, status);
+	      "SIGKILL within a POISON of %zu MiB that are resident in %s pages ends it: status %x",
+	      length / MIB, huge ? "huge" : "small", status);
+}
+
+static void fatal_unpoison(void)
+{
+	const size_t length = 32 * GIB;
+	volatile int *state = shared();
+	int status = 0;
+	pid_t pid;
+
+	for (int i = 0; i < 10; i++) {
+		state[0] = state[1] = 0;
+		pid = fork();
+		if (!pid)
+			slowly(length, ADV_UNPOISON, false, false, state, 0);
+		while (!state[1])
+			sched_yield();
+		kill(pid, SIGKILL);
+		status = wait_for(pid);
+		if (!state[0])
+			break;
+	}
+	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[0],
+	      "SIGKILL within an UNPOISON of %zu GiB ends it: status %x", length / GIB, status);
 }
 
 /* The handler runs once the call has done its work. */
@@ -887,9 +919,11 @@ int main(int argc, char **argv)
 		memcg(group, true);
 	else if (!strcmp(what, "fatal") && group)
 		fatal(group);
-	else if (!strcmp(what, "fatal-populated"))
-		fatal_populated();
-	else if (!strcmp(what, "signal"))
+	else if (!strcmp(what, "fatal-populated")) {
+		fatal_populated(false);
+		fatal_populated(true);
+		fatal_unpoison();
+	} else if (!strcmp(what, "signal"))
 		nonfatal();
 	else if (!strcmp(what, "limits"))
 		limits();
