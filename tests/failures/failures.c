@@ -341,25 +341,14 @@ static volatile int *shared(void)
 	return p;
 }
 
-/* One call over @length; what is not populated is page tables. */
-static void slowly(size_t length, int advice, bool huge, bool populated, volatile int *state,
-		   long alarm_us)
+/* One POISON of @length, all of it page tables. */
+static void poison_slowly(size_t length, volatile int *state, long alarm_us)
 {
 	const struct itimerval timer = { .it_value = { 0, alarm_us } };
-	unsigned char *p = map(length + huge * HUGE);
+	unsigned char *p = map(length);
 
-	if (huge) {
-		p += -(uintptr_t)p & (HUGE - 1);
-		madvise(p, length, MADV_HUGEPAGE);
-	}
-	if (populated)
-		memset(p, 1, length);
-	if (advice == ADV_UNPOISON && madvise(p, length, ADV_POISON))
-		cannot("POISON");
-	state[1] = 1;
-	if (alarm_us)
-		setitimer(ITIMER_REAL, &timer, NULL);
-	madvise(p, length, advice);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	madvise(p, length, ADV_POISON);
 	state[0] = 1;
 	_exit(0);
 }
@@ -389,7 +378,7 @@ static void fatal(const char *group)
 		pid = fork();
 		if (!pid) {
 			enter(group);
-			slowly(MANY, ADV_POISON, false, false, state, us);
+			poison_slowly(MANY, state, us);
 		}
 		status = wait_for(pid);
 		peak = number_only(file) - begin;
@@ -408,72 +397,83 @@ static void fatal(const char *group)
 	rmdir(group);
 }
 
-/* Anonymous pages that are resident, of a /proc/PID/statm: quicker to read than status */
+/* Our pages that are resident */
 static unsigned long resident(int statm)
 {
-	unsigned long size, all, files;
+	unsigned long all;
 	char text[128] = "";
 
-	if (pread(statm, text, sizeof(text) - 1, 0) <= 0 ||
-	    sscanf(text, "%lu %lu %lu", &size, &all, &files) != 3)
-		return 0;
-	return all - files;
+	if (pread(statm, text, sizeof(text) - 1, 0) <= 0 || sscanf(text, "%*u %lu", &all) != 1)
+		cannot("/proc/self/statm");
+	return all;
 }
 
-/* SIGKILL by another, when part of what is resident is gone. */
-static void fatal_populated(bool huge)
-{
-	const size_t length = 512 * MIB;
-	volatile int *state = shared();
-	char file[64];
-	int status = 0, statm;
-	pid_t pid;
+struct call {
+	unsigned char *p;
+	size_t length;
+	int advice;
+	volatile int begun, done;
+};
 
-	/* Huge pages are quickly gone */
-	for (int i = 0; i < (huge ? 100 : 10); i++) {
-		state[0] = state[1] = 0;
-		pid = fork();
-		if (!pid)
-			slowly(length, ADV_POISON, huge, true, state, 0);
-		snprintf(file, sizeof(file), "/proc/%d/statm", (int)pid);
-		statm = open(file, O_RDONLY);
-		while (!state[1])
+static int make_call(void *arg)
+{
+	struct call *c = arg;
+
+	c->begun = 1;
+	madvise(c->p, c->length, c->advice);
+	c->done = 1;
+	return 0;
+}
+
+/*
+ * SIGKILL by another, within the call: by a process of its own, which has our
+ * memory, so that the end of the range tells whether the call went on to it.
+ */
+static void fatal_within(const char *what, size_t length, int advice, bool huge)
+{
+	const bool poison = advice == ADV_POISON;
+	int statm = open("/proc/self/statm", O_RDONLY);
+	static char stack[65536];
+	bool early = false;
+	int status = 0;
+
+	/* Huge pages are quickly gone: it may be too late */
+	for (int i = 0; i < 100 && !early; i++) {
+		unsigned char *room = map(length + HUGE);
+		struct call c = { .length = length, .advice = advice };
+		unsigned long before;
+		pid_t pid;
+
+		c.p = room + (-(uintptr_t)room & (HUGE - 1));
+		if (huge)
+			madvise(c.p, length, MADV_HUGEPAGE);
+		if (poison)
+			memset(c.p, 1, length);
+		else if (madvise(c.p, length, ADV_POISON))
+			cannot("POISON");
+		before = resident(statm);
+		pid = clone(make_call, stack + sizeof(stack), CLONE_VM | SIGCHLD, &c);
+		if (pid < 0)
+			cannot("clone");
+		while (!c.begun)
 			sched_yield();
-		while (resident(statm) > (length - 8 * MIB) / PAGE && !state[0])
+		while (poison && !c.done && resident(statm) > before - 8 * MIB / PAGE)
 			;
 		kill(pid, SIGKILL);
-		close(statm);
 		status = wait_for(pid);
-		/* Too late: once more */
-		if (!state[0])
-			break;
+		early = !c.done && (peek(c.p + length - PAGE) == -1) != poison;
+		munmap(room, length + HUGE);
 	}
-	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[0],
-	      "SIGKILL within a POISON of %zu MiB that are resident in %s pages ends it: status %x",
-	      length / MIB, huge ? "huge" : "small", status);
+	close(statm);
+	check(early && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+	      "SIGKILL within %s ends it before its end: status %x", what, status);
 }
 
-static void fatal_unpoison(void)
+static void fatal_populated(void)
 {
-	const size_t length = 32 * GIB;
-	volatile int *state = shared();
-	int status = 0;
-	pid_t pid;
-
-	for (int i = 0; i < 10; i++) {
-		state[0] = state[1] = 0;
-		pid = fork();
-		if (!pid)
-			slowly(length, ADV_UNPOISON, false, false, state, 0);
-		while (!state[1])
-			sched_yield();
-		kill(pid, SIGKILL);
-		status = wait_for(pid);
-		if (!state[0])
-			break;
-	}
-	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[0],
-	      "SIGKILL within an UNPOISON of %zu GiB ends it: status %x", length / GIB, status);
+	fatal_within("a POISON of 512 MiB that are resident", 512 * MIB, ADV_POISON, false);
+	fatal_within("a POISON of 512 MiB of huge pages", 512 * MIB, ADV_POISON, true);
+	fatal_within("an UNPOISON of 32 GiB", 32 * GIB, ADV_UNPOISON, false);
 }
 
 /* The handler runs once the call has done its work. */
@@ -933,11 +933,9 @@ int main(int argc, char **argv)
 		memcg(group, true);
 	else if (!strcmp(what, "fatal") && group)
 		fatal(group);
-	else if (!strcmp(what, "fatal-populated")) {
-		fatal_populated(false);
-		fatal_populated(true);
-		fatal_unpoison();
-	} else if (!strcmp(what, "signal"))
+	else if (!strcmp(what, "fatal-populated"))
+		fatal_populated();
+	else if (!strcmp(what, "signal"))
 		nonfatal();
 	else if (!strcmp(what, "limits"))
 		limits();
