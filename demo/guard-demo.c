@@ -555,11 +555,14 @@ static void show_million(void)
 	     took);
 	fact(count_vmas() == vmas, "  VMAs before and after", "%lu and %lu",
 	     vmas, count_vmas());
-	/* A last-level table maps page / 8 pages; allow for the levels above. */
+	/*
+	 * A last-level table maps page / 8 pages. The levels above are 1/512 of it, or
+	 * 1/32 where last-level tables are fragments of pages (radix with 64 KiB).
+	 */
 	tables = 2 * n / (page / 8) * page / 1024;
 	pte_grown = page_table_kib() - pte;
 	fact(sizeof(void *) != 8 ||
-	     (pte_grown >= tables && pte_grown <= tables + tables / 64),
+	     (pte_grown >= tables && pte_grown <= tables + tables / 16),
 	     "  page tables (VmPTE)", "%s kB before, %s kB after",
 	     commas(pte), commas(pte + pte_grown));
 	note("  kernel memory a guard", "%lu bytes", pte_grown * 1024 / n);

@@ -400,7 +400,7 @@ static void fatal(const char *group)
 /* Our pages that are resident */
 static unsigned long resident(int statm)
 {
-	unsigned long all;
+	unsigned long all = 0;
 	char text[128] = "";
 
 	if (pread(statm, text, sizeof(text) - 1, 0) <= 0 || sscanf(text, "%*u %lu", &all) != 1)

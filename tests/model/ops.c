@@ -628,9 +628,11 @@ static void gen_madvise(struct op *o)
 		n = rt_ppt;
 		/* And nothing there yet: it is filled as a whole then */
 		if (o->sub == V_HUGEPAGE) {
+			const uint32_t most = rt_ppt > FILL ? FILL : rt_ppt / 2;
+
 			mapping(next_op(), pg, n);
 			advice(next_op(), pg, n, V_HUGEPAGE);
-			writing(next_op(), pg + rnd(rt_ppt - FILL), 1 + rnd(FILL));
+			writing(next_op(), pg + rnd(rt_ppt - most), 1 + rnd(most));
 		}
 	}
 	A(0) = pg;

@@ -146,7 +146,7 @@ static void find_swap(void)
 static void set_windows(char *stack)
 {
 	const uint64_t huge = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
-	uint64_t pmd, pud;
+	uint64_t pmd, pud, apart;
 	void *volatile heap;	/* or it is never asked for */
 	uintptr_t base;
 
@@ -154,14 +154,18 @@ static void set_windows(char *stack)
 	rt_ppt = huge ? huge / rt_psz : rt_psz / sizeof(long);
 	pmd = (uint64_t)rt_ppt * rt_psz;
 	base = sizeof(long) == 8 ? (uintptr_t)1 << (sizeof(long) == 8 ? 36 : 0) : 0x20000000;
+	/* A table may have no more than 32 entries */
+	apart = (128 * rt_psz + pmd - 1) / pmd * pmd;
 	/* Where one PMD table ends, if that is not too far for small address spaces */
 	pud = pmd * (rt_psz / 8);
+	if (pud > 1ull << 32)
+		pud = pmd * 512;
 	if (sizeof(long) == 4 || pud > 1ull << 32)
-		pud = pmd * 8;
+		pud = apart * 8;
 	base = (base + pud - 1) / pud * pud;
-	rt_win[W_TABLE] = (struct rt_win){ base + pmd - 32 * rt_psz, 64 };
-	rt_win[W_SMALL] = (struct rt_win){ base + pmd + pmd / 2, 48 };
-	rt_win[W_PMD] = (struct rt_win){ base + 3 * pmd - 5 * rt_psz, 3 * rt_ppt + 10 };
+	rt_win[W_TABLE] = (struct rt_win){ base + apart - 32 * rt_psz, 64 };
+	rt_win[W_SMALL] = (struct rt_win){ base + apart + apart / 2, 48 };
+	rt_win[W_PMD] = (struct rt_win){ base + 3 * apart - 5 * rt_psz, 3 * rt_ppt + 10 };
 	rt_win[W_PUD] = (struct rt_win){ base + pud - 32 * rt_psz, 64 };
 	if (sizeof(long) == 8)
 		rt_win[W_BIG] = (struct rt_win){ base + pud + ((uintptr_t)4 << 30 << (sizeof(long) == 8 ? 0 : 1)) -
