@@ -77,7 +77,7 @@ static bool can_write(const char *path)
  * The page faults of these have nothing for VM_FAULT_HWPOISON, which touching what
  * UFFDIO_POISON took away returns: a SIGSEGV on arm, a BUG() on the others.
  */
-#if defined(__arm__) || defined(__m68k__) || defined(__mips__) || defined(__sh__)
+#if defined(__arm__) || defined(__m68k__) || defined(__mips__) || defined(__sh__) || defined(__sparc__)
 static const bool faults_know_poison = false;
 #else
 static const bool faults_know_poison = true;
