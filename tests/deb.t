@@ -126,7 +126,7 @@ rm -rf "$place/system"
 # --- boot
 : >"$place/said"
 accel=tcg
-[ ! -w /dev/kvm ] || accel=kvm:tcg
+[ "${VM_ACCEL:-tcg}" != kvm ] || accel=kvm:tcg # as vm/run
 timeout -k 10 "${DEB_TIMEOUT:-2400}" qemu-system-x86_64 -machine q35,accel=$accel -cpu max,erms=off,fsrm=off -smp 2 -m 2G \
 	-nodefaults -display none -no-reboot -kernel "$place/kernel" -initrd "$place/initrd" \
 	-append 'root=/dev/vda rw console=ttyS0 no_timer_check panic=-1 oops=panic systemd.show_status=1' \
