@@ -242,6 +242,10 @@ static char *map(size_t len, int flags)
 	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
+	/* m68k looks only in the upper 768 MiB by itself */
+	if (p == MAP_FAILED)
+		p = mmap((void *)0x20000000, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 	if (p == MAP_FAILED)
 		die("mmap of %zu bytes: %s", len, strerror(errno));
 	return p;

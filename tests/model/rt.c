@@ -326,7 +326,15 @@ int64_t x_name(uint32_t pg, uint32_t n, int on)
 
 int64_t x_brk(uint32_t pages)
 {
-	return result(brk((void *)(rt_win[W_BRK].base + pages * rt_psz)));
+	char *old = sbrk(0), *base = (char *)rt_win[W_BRK].base, *now = base + pages * rt_psz;
+	int64_t r = result(brk(now));
+
+	/* m68k and others let the heap be executed; mprotect() is to see no difference */
+	if (old < base)
+		old = base;
+	if (!r && now > old)
+		mprotect(old, now - old, PROT_READ | PROT_WRITE);
+	return r;
 }
 
 /* --- Advice -------------------------------------------------------------- */
