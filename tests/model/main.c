@@ -163,6 +163,14 @@ uint64_t probe_kernel(void)
 	}
 	if (use_mce)
 		found |= HAS_MCE;
+	/* Where caches have aliases, at multiples of something only: SHMLBA */
+	for (uint32_t n = 1; n <= 1024; n *= 2) {
+		const uint32_t first = rt_addr(PG(W_BIG, 0)) / rt_psz % (2 * n);
+
+		if (x_mmap(PG(W_BIG, (3 * n - first) % (2 * n)), 1, PROT_READ, M_SHARED) != -EINVAL)
+			break;
+		found += 1ull << SHM_ALIGN;
+	}
 	x_mmap(PG(W_SMALL, 16), 1, PROT_READ, 0);
 	if (!x_mseal(PG(W_SMALL, 16), 1))
 		found |= HAS_SEAL;

@@ -109,8 +109,14 @@ enum {
 	HAS_SMAPS = 1 << 18, HAS_COLLAPSE = 1 << 19, HAS_POPULATE = 1 << 20, HAS_DLOCKED = 1 << 21,
 	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
 	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26,
+	SHM_ALIGN = 32,		/* from this bit on, how shared memory is aligned: 2^n pages */
 };
 extern uint64_t has;
+static inline uintptr_t shm_pages(void)
+{
+	return (uintptr_t)1 << (has >> SHM_ALIGN);
+}
+
 extern bool mainline;
 extern int depth;		/* of forks */
 uint64_t probe_kernel(void);

@@ -883,6 +883,8 @@ static enum outcome run_mmap(const struct op *o)
 
 	for_parts(p, pg, n)
 		taken |= p.st != UNMAPPED;
+	if (how & M_SHARED && rt_addr(pg) / rt_psz % shm_pages())
+		return expect(x_mmap(pg, n, A(2), how), -EINVAL);
 	if (how & M_NOREPLACE && taken)
 		return expect(x_mmap(pg, n, A(2), how), -EEXIST);
 	if (has_sealed(pg, n)) {
@@ -1056,6 +1058,9 @@ static enum outcome run_mremap(const struct op *o)
 	    ((flags & MREMAP_DONTUNMAP) && !is_anon(&first)))
 		return SKIPPED;
 	if (m > n + FILL && (first.at & AT_LOCKED) && !(first.at & AT_ONFAULT))
+		return SKIPPED;
+	/* It is refused, with or without what was there gone */
+	if (flags & MREMAP_FIXED && first.at & AT_SHM && (rt_addr(src) - rt_addr(dst)) / rt_psz % shm_pages())
 		return SKIPPED;
 
 	/*

@@ -179,6 +179,8 @@ static void set_windows(char *stack)
 	/* The stack grows as it is touched, from the top */
 	for (size_t i = RT_STACK * rt_psz; i; i -= rt_psz)
 		((volatile char *)stack)[i - 1] = 0;
+	/* mips and others let the stack be executed; what is moved there is not */
+	mprotect((void *)rt_win[W_STACK].base, RT_STACK_PAGES * rt_psz, PROT_READ | PROT_WRITE);
 	madvise((void *)rt_win[W_STACK].base, RT_STACK_PAGES * rt_psz, MADV_DONTNEED);
 
 	/* From now on malloc() has to do with what it has */
