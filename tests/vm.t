@@ -292,7 +292,10 @@ status=$?
 wait "$two"
 [ "$status $?" = '11 12' ] && [ "$(cat "$tmp/out1" "$tmp/out2")" = 'first
 second' ]
-ok $? 'two at once'
+status=$?
+cat "$tmp/out1" "$tmp/out2" >"$tmp/out"
+cat "$tmp/err1" "$tmp/err2" >"$tmp/err"
+ok $status 'two at once'
 
 mkdir "$tmp/tmp"
 status=0
