@@ -5,7 +5,7 @@
 # checker and the demonstration, all of them static programs from Debian's cross
 # compiler. Each test of the selftest is one here. `make test ARCH=...` calls it, and
 # `make test` with arm64. MODEL_OPS (50000) and MODEL_SEEDS (1-2) say how much the
-# model checker does in all.
+# model checker does in all, ARCH_LIMIT how many seconds selftest and checker may take.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -61,14 +61,14 @@ selftests series "$src" || bail 'cannot extract the selftests from build/linux'
 works "$called: guard-pages builds by the rules of selftests/mm" \
 	selftest_make "$src" "$place/mm" CC="$cc -static -D_FILE_OFFSET_BITS=64" "$place/mm/guard-pages"
 if [ -x "$place/mm/guard-pages" ]; then
-	guest_tap "$called" boot 2400 "$place/mm/guard-pages"
+	guest_tap "$called" boot "${ARCH_LIMIT:-2400}" "$place/mm/guard-pages"
 	fact kselftest "$((seen - bad - skipped)) passed, $bad failed, $skipped skipped"
 fi
 
 # --- the model checker
 works "$called: the model checker is built" make -s -C tests/model O="$place/model" CC="$cc" "$place/model/model"
 if [ -x "$place/model/model" ]; then
-	boot 1800 "$place/model/model" --jobs 2 --seeds "${MODEL_SEEDS:-1-2}" --ops "$((${MODEL_OPS:-50000} / 2))" \
+	boot "${ARCH_LIMIT:-1800}" "$place/model/model" --jobs 2 --seeds "${MODEL_SEEDS:-1-2}" --ops "$((${MODEL_OPS:-50000} / 2))" \
 		>"$place/model.log" 2>&1
 	status=$?
 	grep -v '^#' "$place/model.log" >"$out"

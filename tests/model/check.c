@@ -140,7 +140,7 @@ static void check_page(const struct run *r, uint32_t pg)
 	case DATA:
 	case LAZY:
 		check_contents(r, pg);
-		if (!(r->at & AT_W) && !some(16))
+		if (!(r->at & AT_W) && model_access(r, true, false) > 0 && !some(16))
 			want_fault(r, pg, true, SIGSEGV);
 		if ((r->fl & (F_WP | F_WPQ)) == F_WP && (r->at & AT_W) && r->st == DATA && !some(16))
 			want_fault(r, pg, true, SIGBUS);

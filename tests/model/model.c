@@ -191,10 +191,35 @@ void model_reset(void)
 	}
 }
 
+/*
+ * On sparc64 a miss of the TLB does not say whether it was a store's. In a mapping that
+ * cannot be written the kernel does not ask, and fills the page as for a load; the store
+ * is refused when it is tried again.
+ */
+#ifdef __sparc__
+static const bool stores_read_first = true;
+#else
+static const bool stores_read_first = false;
+#endif
+
+static bool read_before_refused(const struct run *r)
+{
+	return stores_read_first && (r->at & (AT_R | AT_W)) == AT_R;
+}
+
+bool store_fills(const struct run *r)
+{
+	/* A write that userfaultfd is to allow first fills the page as well */
+	return r->st == EMPTY && ((r->fl & F_WP) || read_before_refused(r));
+}
+
 int model_access(const struct run *r, bool write, bool force)
 {
 	if (r->st == UNMAPPED)
 		return SIGSEGV;
+	/* That load is a missing page's */
+	if (write && !force && (r->st == EMPTY || r->st == LAZY) && (r->at & AT_MISS) && read_before_refused(r))
+		return -1;
 	if (!(r->at & (write ? AT_W : AT_R))) {
 		if (!force || (write && (r->at & AT_SHM)))
 			return SIGSEGV;

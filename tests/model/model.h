@@ -73,6 +73,8 @@ static inline bool is_anon(const struct run *r)
  * cannot tell. @force: as a debugger does, without regard to protections.
  */
 int model_access(const struct run *r, bool write, bool force);
+/* May a store that is refused have filled the page? */
+bool store_fills(const struct run *r);
 
 /* --- Operations ---------------------------------------------------------- */
 

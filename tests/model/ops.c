@@ -1264,8 +1264,7 @@ static enum outcome run_access(const struct op *o, bool write)
 		const struct run *at = &runs[model_find(A(0) + ok)];
 
 		fault_is_right(A(0) + ok, why);
-		/* A write that is to be allowed first fills the page */
-		if (write && at->st == EMPTY && (at->fl & F_WP))
+		if (write && store_fills(at))
 			model_change(A(0) + ok, 1, populate, 0);
 		if (at->st == GUARD)
 			sh->seen[write ? SEEN_WRITE_SEGV : SEEN_READ_SEGV]++;
@@ -1304,7 +1303,7 @@ static enum outcome run_kernel(const struct op *o, bool write, bool force, int e
 
 		if (at->st == GUARD)
 			sh->seen[SEEN_EFAULT]++;
-		if (write && at->st == EMPTY && (at->fl & F_WP))
+		if (write && store_fills(at))
 			model_change(A(0) + ok, 1, populate, 0);
 	}
 	return write ? after_write(o, ok) : after_read(o, ok);
