@@ -90,6 +90,11 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		fault_armed = 0;
 		siglongjmp(fault_jmp, 1);
 	}
+#ifdef __sparc__
+	/* Of an access by the kernel: sent besides the error that the call returns */
+	if (sig == SIGBUS)
+		return;
+#endif
 	dprintf(2, "signal %d at %#lx, where none was to be\n", sig, (unsigned long)rt_fault.addr);
 	_exit(3);
 }
