@@ -88,7 +88,7 @@ bench: tree ## measure, and write the tables
 	@kernel/headers $(ARCH)
 	@bench/run
 
-soak: headers ## hours: storms and mutants
+soak: headers ## hours: storms, the model checker, debug kernels, other people's tests
 	@tests/run soak
 
 coverage: headers ## half an hour: which lines of the series the tests execute; docs/coverage.md
