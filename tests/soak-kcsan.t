@@ -96,6 +96,9 @@ races() {
 races "$tmp/$patched.log" >$place/races
 races "$tmp/$unpatched.log" >$place/races-unpatched
 echo "# $(wc -l <$place/races) races with the series, $(wc -l <$place/races-unpatched) without"
+cp $place/races "$out"
+[ -s $place/races ]
+verdict $? 'KCSAN reports races, of whoever: it is awake'
 while IFS='	' read -r race ours; do
 	known=$(awk -F '\t' -v r="$race" '$1 == r { print $2 }' tests/storm/kcsan.known)
 	if [ "$ours" = 0 ]; then
