@@ -106,6 +106,8 @@ uint64_t probe_kernel(void)
 	x_write(pg, 4, 1, 1);
 	if (!x_madvise(pg, 1, MADV_COLD))
 		found |= HAS_LRU;
+	if (!x_madvise(pg, 1, MADV_WILLNEED))
+		found |= HAS_READAHEAD;
 	if (!x_madvise(pg, 1, MADV_POPULATE_READ))
 		found |= HAS_POPULATE;
 	if (!x_madvise(pg, 1, MADV_DONTNEED_LOCKED))
@@ -190,7 +192,7 @@ static const struct {
 	{ HAS_SMAPS, "clear_refs" }, { HAS_COLLAPSE, "MADV_COLLAPSE" }, { HAS_POPULATE, "MADV_POPULATE" },
 	{ HAS_DLOCKED, "MADV_DONTNEED_LOCKED" }, { HAS_LRU, "MADV_COLD" }, { HAS_FILE, "memfd" },
 	{ HAS_WIPE, "MADV_WIPEONFORK" }, { HAS_GUARDBIT, "the bit of guards in pagemap" },
-	{ HAS_WRAP, "lengths that wrap" },
+	{ HAS_WRAP, "lengths that wrap" }, { HAS_READAHEAD, "MADV_WILLNEED of anonymous memory" },
 };
 
 static void print_lacking(void)

@@ -110,7 +110,7 @@ enum {
 	HAS_FORCE = 1 << 14, HAS_MCE = 1 << 15, HAS_MOVEPAGES = 1 << 16, HAS_VMRW = 1 << 17,
 	HAS_SMAPS = 1 << 18, HAS_COLLAPSE = 1 << 19, HAS_POPULATE = 1 << 20, HAS_DLOCKED = 1 << 21,
 	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
-	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26,
+	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26, HAS_READAHEAD = 1 << 27,
 	SHM_ALIGN = 32,		/* from this bit on, how shared memory is aligned: 2^n pages */
 };
 extern uint64_t has;

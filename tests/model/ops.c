@@ -486,6 +486,9 @@ static int refuses(const struct run *r, enum advice_id v)
 		if (sealed)
 			return -EPERM;
 		return is_anon(r) ? 0 : -EINVAL;
+	case V_WILLNEED:
+		/* Without CONFIG_SWAP it is for files only */
+		return is_anon(r) && !(has & HAS_READAHEAD) ? -EBADF : 0;
 	case V_REMOVE:
 		if (sealed)
 			return -EPERM;
