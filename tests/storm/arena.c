@@ -302,6 +302,9 @@ static __thread struct {
 	const volatile void *volatile at;
 } escape;
 
+/* Where nothing is: what is read as an instruction from an empty page writes to it */
+#define NOWHERE ((void *)8)
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	const volatile void *at = escape.at;
@@ -311,6 +314,9 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		fail("%s at %p, which nobody was to access", strsignal(sig), info->si_addr);
 		_exit(1);
 	}
+	/* A fetch that succeeded, from an empty page */
+	if (sig == SIGSEGV && info->si_addr == NOWHERE)
+		siglongjmp(escape.back, 2);
 	if (sig != SIGSEGV)
 		fail("an access to %p got %s", (const void *)at, strsignal(sig));
 	else if (info->si_addr != (const void *)at)
@@ -363,20 +369,20 @@ bool try_store(volatile void *p, uint64_t v)
 	return true;
 }
 
-/* Calls what is at @p, which should return at once. */
+/* Calls what is at @p: it may be a guard, `ret`, or zeros. */
 bool try_fetch(const volatile void *p)
 {
-	if (sigsetjmp(escape.back, 0)) {
+	const int how = sigsetjmp(escape.back, 0);
+
+	if (how) {
 		escape.at = NULL;
-		return false;
+		return how == 2;
 	}
 	escape.at = p;
 #ifdef __x86_64__
-	uint64_t dummy = 0;
-
-	/* Of a page that is empty, `add %al,(%rax)` would be the instructions */
+	/* Of zeros, `add %al,(%rax)` is the instruction: it must not get to a second one */
 	__asm__ volatile("sub $128, %%rsp; call *%[p]; add $128, %%rsp"
-			 : : [p] "r"(p), "a"(&dummy) : "memory", "cc");
+			 : : [p] "r"(p), "a"(NOWHERE) : "memory", "cc");
 #else
 	(void)*(const volatile uint64_t *)p;
 #endif

@@ -117,9 +117,10 @@ static void visit(struct arena *a, size_t page, enum how how)
 	/* Only public memory may be written by anyone, at any time */
 	if (s->kind != PUBLIC && (how == STORE || how == KERNEL_STORE))
 		how = how == STORE ? LOAD : KERNEL_LOAD;
+	/* Whatever becomes of the guard: the last word is `ret` or zero */
 	if (how == FETCH)
 		at = 3;
-	if (s->kind == PRIVATE)
+	else if (s->kind == PRIVATE)
 		at = 0;
 	want = s->kind == PRIVATE ? private_value(a, page, W_SEQ(w)) : value(a, page, at);
 	p = base + page * PAGE + positions[at] * 8;
