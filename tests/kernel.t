@@ -297,6 +297,7 @@ fails 'a configuration that is not there' 'choose one of base bench debug' "$top
 fails 'an architecture that is not there' 'no vax' "$top/kernel/build" --arch vax
 fails 'an option that is not there' 'is not an option' "$top/kernel/build" --quick
 fails 'a commit that is not there' 'has no commit' "$top/kernel/build" --rev deadbeef
+fails 'steps: an option that is not there' 'is not an option' "$top/kernel/steps" --fast
 echo edit >>"$t/mm/a.c"
 fails 'steps with uncommitted changes' 'uncommitted' "$top/kernel/steps"
 gt checkout -q -f

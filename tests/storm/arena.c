@@ -300,6 +300,7 @@ struct arena *arena_at(const char *addr, size_t *page)
 static __thread struct {
 	sigjmp_buf back;
 	const volatile void *volatile at;
+	volatile bool fetch;
 } escape;
 
 /* Where nothing is: what is read as an instruction from an empty page writes to it */
@@ -315,7 +316,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		_exit(1);
 	}
 	/* A fetch that succeeded, from an empty page */
-	if (sig == SIGSEGV && info->si_addr == NOWHERE)
+	if (escape.fetch && sig == SIGSEGV && info->si_addr == NOWHERE)
 		siglongjmp(escape.back, 2);
 	if (sig != SIGSEGV)
 		fail("an access to %p got %s", (const void *)at, strsignal(sig));
@@ -374,6 +375,7 @@ bool try_fetch(const volatile void *p)
 {
 	const int how = sigsetjmp(escape.back, 0);
 
+	escape.fetch = !how;
 	if (how) {
 		escape.at = NULL;
 		return how == 2;
@@ -387,5 +389,6 @@ bool try_fetch(const volatile void *p)
 	(void)*(const volatile uint64_t *)p;
 #endif
 	escape.at = NULL;
+	escape.fetch = false;
 	return true;
 }
