@@ -129,6 +129,7 @@ static void visit(struct arena *a, size_t page, enum how how)
 		me->probe_slot = (size_t)(s - a->slot);
 		me->probe_seq = seq;
 		me->probe_what = W_WHAT(w);
+		store_rel(&me->probe, me->probe + 1);
 		store_rel(&me->probe_arena, a);
 	}
 	switch (how) {

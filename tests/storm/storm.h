@@ -137,6 +137,7 @@ struct worker {
 	const char *doing;
 	/* For the userfaultfd monitor: the guard that is being hit right now */
 	struct arena *volatile probe_arena;
+	uint64_t probe;			/* which one, from 1 on */
 	uint64_t probe_seq, probe_what;
 	size_t probe_slot;
 	char *scratch;			/* two pages of its own */

@@ -77,6 +77,18 @@ static bool zero(char *at)
 	return !ioctl(fd, UFFDIO_ZEROPAGE, &args);
 }
 
+/*
+ * The probe that each worker was about when the messages were read: not before, so
+ * what it waits for is not a page of before. It may have gone on since, woken by others.
+ */
+static uint64_t probing[MAX_WORKERS];
+
+static void note_probes(void)
+{
+	for (int i = 0; i < MAX_WORKERS; i++)
+		probing[i] = load_acq(&ctl->worker[i].probe_arena) ? load_acq(&ctl->worker[i].probe) : 0;
+}
+
 /* @tid waits for a page: was it one that it knows to be a guard? */
 static void suspect(int tid, const struct arena *a, size_t page)
 {
@@ -84,10 +96,11 @@ static void suspect(int tid, const struct arena *a, size_t page)
 		struct worker *w = &ctl->worker[i];
 		const struct slot *s = &a->slot[a->slot_of[page]];
 
-		if (w->tid != tid || load_acq(&w->probe_arena) != a)
+		if (w->tid != tid || !probing[i] || load_acq(&w->probe_arena) != a)
 			continue;
 		if (w->probe_slot == a->slot_of[page] && !(w->probe_seq & 1) &&
-		    load_acq(&s->word) >> 8 == w->probe_what && load_acq(&a->seq) == w->probe_seq)
+		    load_acq(&s->word) >> 8 == w->probe_what && load_acq(&a->seq) == w->probe_seq &&
+		    load_acq(&w->probe) == probing[i])
 			fail("%s slot %zu: page %zu is a guard, and its monitor was asked for it",
 			     a->name, (size_t)(s - a->slot), page - s->first);
 	}
@@ -139,6 +152,7 @@ void *uffd_monitor(void *arg)
 		if (fds[1].revents)
 			return NULL;
 		me->doing = "read";
+		note_probes();
 		n = read(fd, msg, sizeof(msg));
 		me->doing = "resolve";
 		for (ssize_t i = 0; i < n / (ssize_t)sizeof(*msg); i++) {
