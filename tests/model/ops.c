@@ -711,6 +711,14 @@ static enum outcome run_madvise(const struct op *o)
 		for_parts(p, pg, n)
 			if (!is_anon(&p))
 				return SKIPPED;
+	/*
+	 * 6.12 frees a page lazily that others share if the folio is not dirty, as one that was
+	 * swapped in from memory is not; they lose its contents. See docs/model.md.
+	 */
+	if (v == V_FREE)
+		for_parts(p, pg, n)
+			if (p.st == DATA && is_anon(&p) && p.fl & F_SHARED)
+				return SKIPPED;
 	/* They would fill a multiple of it */
 	for_parts(p, pg, n)
 		if ((p.at & AT_HUGE) && n > 2 * rt_ppt && (v == V_POPULATE_WRITE || v == V_COLLAPSE))
