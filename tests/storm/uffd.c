@@ -96,7 +96,7 @@ static void suspect(int tid, const struct arena *a, size_t page)
 		struct worker *w = &ctl->worker[i];
 		const struct slot *s = &a->slot[a->slot_of[page]];
 
-		if (w->tid != tid || !probing[i] || load_acq(&w->probe_arena) != a)
+		if (w->tid != tid || load_acq(&w->probe_arena) != a)
 			continue;
 		if (w->probe_slot == a->slot_of[page] && !(w->probe_seq & 1) &&
 		    load_acq(&s->word) >> 8 == w->probe_what && load_acq(&a->seq) == w->probe_seq &&
