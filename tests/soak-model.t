@@ -51,13 +51,14 @@ while [ "$seed" -le "$last" ]; do
 	seed=$((to + 1))
 done
 
+# Of the seeds that were asked for: the table is of a whole batch
 for log in "$state"/[0-9]*; do
-	case $log in
+	name=${log##*/}
+	case $name in
 	*.new) ;;
-	*) cat "$log" ;;
+	*) [ "${name%-*}" -lt "$first" ] || [ "${name#*-}" -gt "$last" ] || cat "$log" ;;
 	esac
 done >"$tmp/all"
-# Of the seeds that were asked for
 awk -v first="$first" -v last="$last" '
 	/^right seed/ { split($3, s, ":"); if (s[1] >= first && s[1] <= last && !seen[s[1]]++) {
 		seeds++; ops += $4; episodes += $7; pages += $(NF - 2) } }
