@@ -5,6 +5,7 @@
 # is looked at, when kbuild is in it.
 GCOV_PROFILE_fault.o=$(filter arch/x86/mm,$(obj))
 GCOV_PROFILE_task_mmu.o=$(filter fs/proc,$(obj))
+GCOV_PROFILE_gup.o=$(filter mm,$(obj))
 GCOV_PROFILE_huge_memory.o=$(filter mm,$(obj))
 GCOV_PROFILE_hugetlb.o=$(filter mm,$(obj))
 GCOV_PROFILE_khugepaged.o=$(filter mm,$(obj))

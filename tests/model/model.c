@@ -25,6 +25,9 @@ static void normalise(struct run *r)
 		r->fl |= F_POP;
 	if (r->st == EMPTY && !is_anon(r))
 		r->fl |= F_POP;
+	/* KSM forgets it, of what another run has it merge too: docs/model.md */
+	if ((r->at & AT_MERGE) && (r->fl & F_WP) && is_anon(r))
+		r->fl |= F_WPQ;
 	if (r->n == 1)
 		r->fl |= r->st == DATA || r->st == LAZY ? F_STEP : 0;
 }
