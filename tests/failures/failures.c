@@ -311,8 +311,8 @@ static void memcg(const char *group, bool may_die)
 		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
 		      "who reaches the limit of its group by POISON, and may be killed, is: status %x",
 		      status);
-	else
-		failed |= status != 0;
+	else if (check(WIFEXITED(status), "POISON at the limit came to its end: status %x", status))
+		failed |= WEXITSTATUS(status);
 	check(given_back(group, "pagetables"), "page tables charged to the group after the end: %lu",
 	      of_group(group, "pagetables"));
 	check(given_back(group, "anon"), "memory charged to the group after the end: %lu",
@@ -571,6 +571,7 @@ static void in_limits(void)
 static void limits(void)
 {
 	pid_t pid;
+	int status;
 
 	if (!put("/proc/sys/vm", "max_map_count", "4096"))
 		cannot("max_map_count");
@@ -579,7 +580,9 @@ static void limits(void)
 		in_limits();
 		_exit(failed);
 	}
-	failed |= wait_for(pid) != 0;
+	status = wait_for(pid);
+	if (check(WIFEXITED(status), "the limits came to their end: status %x", status))
+		failed |= WEXITSTATUS(status);
 }
 
 static void overcommit(void)
