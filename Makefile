@@ -89,6 +89,8 @@ bench: tree ## measure, and write the tables
 	@bench/run
 
 soak: headers ## hours: storms, the model checker, debug kernels, other people's tests
+	@for config in base debug kcsan; do kernel/build --config $$config || exit 1; done
+	@for config in base kcsan; do kernel/build --config $$config --unpatched || exit 1; done
 	@tests/run soak
 
 coverage: headers ## half an hour: which lines of the series the tests execute; docs/coverage.md

@@ -13,7 +13,10 @@ debug=x86_64-debug
 [ -s "$build/images/$debug/kernel" ] ||
 	bail "there is no image $debug: run 'make kernel CONFIG=debug'"
 cd "$top" || exit 1
+need_tree
 parts=${DEBUG_ONLY:-inject failures kselftest model storm}
+place=build/tests/debug
+mkdir -p $place || bail "cannot make $place"
 
 wanted() {
 	case " $parts " in *" $1 "*) ;; *) return 1 ;; esac
@@ -48,29 +51,22 @@ works 'tests/failures compiles' cc -O2 -static -Wall -Wextra -Werror \
 	-o build/tests/failures/failures.debug tests/failures/failures.c
 works 'tests/storm compiles' cc -O2 -static -pthread -Wall -Wextra -Werror \
 	-o build/tests/storm/storm.debug tests/storm/*.c
+if wanted kselftest; then
+	selftests series "$build/tests/selftests-series" || bail 'cannot extract the selftests from build/linux'
+	works 'guard-pages compiles' selftest_make "$build/tests/selftests-series" "$top/$place" CC='cc -static' \
+		"$top/$place/guard-pages"
+fi
+! wanted model || works 'the model checker compiles' \
+	make -s -C tests/model O="$top/$place/model" "$top/$place/model/model"
 [ "$failed" = 0 ] || done_testing
 
 ! wanted inject || guest inject 3600 \
 	tests/failures/guest build/tests/failures/failures.debug inject
 ! wanted failures || guest failures 3600 tests/failures/guest build/tests/failures/failures.debug \
 	memcg killed fatal fatal-populated signal limits overcommit
-if wanted kselftest; then
-	if [ -x build/tests/kselftest/guard-pages ]; then
-		guest kselftest 7200 build/tests/kselftest/guard-pages
-	else
-		echo 'run tests/kselftest.t first' >"$out"
-		not_ok 'kselftest: there is no build/tests/kselftest/guard-pages'
-	fi
-fi
-if wanted model; then
-	if [ -x build/tests/model/model ]; then
-		# shellcheck disable=SC2086 # words
-		guest model 7200 build/tests/model/model ${MODEL:-}
-	else
-		echo 'run tests/model.t first' >"$out"
-		not_ok 'model: there is no build/tests/model/model'
-	fi
-fi
+! wanted kselftest || guest kselftest 7200 $place/guard-pages
+# shellcheck disable=SC2086 # words
+! wanted model || guest model 7200 $place/model/model ${MODEL:-}
 ! wanted storm || NUMA=2 guest storm $((${STORM_SECONDS:-300} * 3 + 1800)) \
 	tests/storm/guest build/tests/storm/storm.debug "${STORM_SECONDS:-300}" only 21
 done_testing
