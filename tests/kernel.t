@@ -235,6 +235,10 @@ echo new >"$t/mm/new.c"
 fails 'tree with a new file' 'uncommitted changes' "$top/kernel/tree"
 fails 'distclean with a new file' 'uncommitted changes' "$top/kernel/clean" --all
 rm "$t/mm/new.c"
+echo edit >>"$t/mm/a.c"
+gt stash -q
+fails 'distclean with a stash' 'stashed changes' "$top/kernel/clean" --all
+gt stash drop -q
 change 25 mm/a.c 'mm: five'
 fails 'tree with a commit that series/ has not' "make series' first" "$top/kernel/tree"
 fails 'distclean with such a commit' "make series' first" "$top/kernel/clean" --all
