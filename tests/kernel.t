@@ -239,6 +239,11 @@ echo edit >>"$t/mm/a.c"
 gt stash -q
 fails 'distclean with a stash' 'stashed changes' "$top/kernel/clean" --all
 gt stash drop -q
+gt tag kept base
+gt tag -d base >/dev/null
+fails 'distclean of a tree without its base' 'git cannot say' "$top/kernel/clean" --all
+gt tag base kept
+gt tag -d kept >/dev/null
 change 25 mm/a.c 'mm: five'
 fails 'tree with a commit that series/ has not' "make series' first" "$top/kernel/tree"
 fails 'distclean with such a commit' "make series' first" "$top/kernel/clean" --all

@@ -32,6 +32,11 @@ silent 'series/series: only file names, empty lines and comments' "$tmp/strange"
 diff "$tmp/there" "$tmp/list" >"$out"
 verdict $? 'series/series names the patches there are, in order'
 [ -s "$tmp/list" ] || bail 'series/series names no patch'
+# Else `make coverage` would say so, after half an hour.
+sed -nE 's,^\+\+\+ b/(mm|fs|arch/x86)/(.*/)?([^/]*)\.c$,\3,p' "$series"/[0-9]*.patch | sort -u >"$tmp/files"
+sed -n 's/^GCOV_PROFILE_\(.*\)\.o=.*/\1/p' "$top/kernel/config/gcov.make" | sort >"$tmp/profiled"
+diff "$tmp/files" "$tmp/profiled" >"$out"
+verdict $? 'kernel/config/gcov.make has a line for each file of x86-64 that the series changes, and no other'
 
 # --- what each patch says about itself ----------------------------------------------
 

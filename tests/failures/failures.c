@@ -212,6 +212,13 @@ static int wait_for(pid_t pid)
 	return status;
 }
 
+/* A child that has made checks of its own: if it dies, those that it has not made are missed by nobody else */
+static void ended(int status, const char *what)
+{
+	if (check(WIFEXITED(status), "%s came to its end: status %x", what, status))
+		failed |= WEXITSTATUS(status);
+}
+
 /* --- memory cgroup -------------------------------------------------------------------- */
 
 #define RANGE (32 * GIB)	/* 64 MiB of page tables */
@@ -311,8 +318,8 @@ static void memcg(const char *group, bool may_die)
 		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
 		      "who reaches the limit of its group by POISON, and may be killed, is: status %x",
 		      status);
-	else if (check(WIFEXITED(status), "POISON at the limit came to its end: status %x", status))
-		failed |= WEXITSTATUS(status);
+	else
+		ended(status, "what is at the limit of its group");
 	check(given_back(group, "pagetables"), "page tables charged to the group after the end: %lu",
 	      of_group(group, "pagetables"));
 	check(given_back(group, "anon"), "memory charged to the group after the end: %lu",
@@ -571,7 +578,6 @@ static void in_limits(void)
 static void limits(void)
 {
 	pid_t pid;
-	int status;
 
 	if (!put("/proc/sys/vm", "max_map_count", "4096"))
 		cannot("max_map_count");
@@ -580,9 +586,7 @@ static void limits(void)
 		in_limits();
 		_exit(failed);
 	}
-	status = wait_for(pid);
-	if (check(WIFEXITED(status), "the limits came to their end: status %x", status))
-		failed |= WEXITSTATUS(status);
+	ended(wait_for(pid), "what has limits");
 }
 
 static void overcommit(void)
