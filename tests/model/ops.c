@@ -1205,6 +1205,13 @@ static enum outcome run_brk(const struct op *o)
 		return SKIPPED;
 	expect(x_brk(now), 0);
 	if (now < brk_pages) {
+		bool some = false;
+
+		for_parts(p, PG(W_BRK, now), brk_pages - now)
+			some |= p.st != UNMAPPED;
+		/* Linux leaves the end where it is if nothing is mapped below; libc says 0 */
+		if (!some)
+			return SUCCESS;
 		model_change(PG(W_BRK, now), brk_pages - now, to_unmapped, 0);
 	} else if (now > brk_pages) {
 		struct run r = { .pg = PG(W_BRK, brk_pages), .n = now - brk_pages, .st = EMPTY,
