@@ -4,12 +4,38 @@
  * find what they need in the program's C++ library, if it has one.
  */
 #include "gf.h"
+#include <dlfcn.h>
 #include <stdlib.h>
+
+/* As in malloc.c */
+#pragma weak dlsym
 
 typedef void (*new_handler)(void);
 extern new_handler cxx_get_new_handler(void) __asm__("_ZSt15get_new_handlerv")
 	__attribute__((weak));
 extern void cxx_throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") __attribute__((weak));
+
+/*
+ * The handler may throw, and nothrow new may not let that out. The C++ library's
+ * own catches it: it calls the throwing one, which is ours.
+ */
+static bool catching_new(size_t size, size_t align, u8 kind, void **p)
+{
+	static const char *const names[2][2] = {
+		{ "_ZnwmRKSt9nothrow_t", "_ZnwmSt11align_val_tRKSt9nothrow_t" },
+		{ "_ZnamRKSt9nothrow_t", "_ZnamSt11align_val_tRKSt9nothrow_t" },
+	};
+	static const char nothrow;
+	void *next = dlsym ? dlsym(RTLD_NEXT, names[kind == KIND_NEW_ARRAY][align != 0]) : NULL;
+
+	if (!next)
+		return false;
+	if (align)
+		*p = ((void *(*)(size_t, size_t, const void *))next)(size, align, &nothrow);
+	else
+		*p = ((void *(*)(size_t, const void *))next)(size, &nothrow);
+	return true;
+}
 
 static void *try_new(size_t size, size_t align, u8 kind, bool throws, struct gf_regs caller)
 {
@@ -17,9 +43,8 @@ static void *try_new(size_t size, size_t align, u8 kind, bool throws, struct gf_
 		void *p = NULL;
 		new_handler handler = NULL;
 
-		if (align && !gf_next.memalign)
-			p = gf_malloc_at(size, align, kind, caller);
-		else if (gf_pass_on())
+		/* gf_pass_on() first: it may be what finds the next allocator */
+		if (gf_pass_on() && (!align || gf_next.memalign))
 			p = align ? gf_next.memalign(align, size) : gf_next.malloc(size);
 		else
 			p = gf_malloc_at(size, align, kind, caller);
@@ -27,6 +52,8 @@ static void *try_new(size_t size, size_t align, u8 kind, bool throws, struct gf_
 			return p;
 		if (cxx_get_new_handler)
 			handler = cxx_get_new_handler();
+		if (handler && !throws && catching_new(size, align, kind, &p))
+			return p;
 		if (handler) {
 			handler();
 			continue;

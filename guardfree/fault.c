@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 
@@ -40,6 +41,7 @@ void gf_restorer(void) __attribute__((visibility("hidden")));
 static struct sigaction user;	/* what the program wants of SIGSEGV */
 static struct gf_lock user_lock;
 static bool installed;
+bool gf_went_on;
 
 bool gf_fault_installed(void)
 {
@@ -140,6 +142,15 @@ static void describe_access(struct gf_report *r, const ucontext_t *uc)
 	r->size = gf_access_size((u8 *)words, len, &how);
 }
 
+/* halt=0: the page is there from now on. */
+static bool go_on(uintptr_t page)
+{
+	store(&gf_went_on, true);
+	/* What was large enough is PROT_NONE, and a guard as well if this is the method. */
+	return gf_unpoison(page, PAGE) &&
+	       !gf_sys(SYS_mprotect, page, PAGE, PROT_READ | PROT_WRITE);
+}
+
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
 	static uintptr_t last_addr, last_pc;
@@ -190,8 +201,8 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 		gf_classify(&r);
 		gf_report(&r);
 		gf_tls.in_report = false;
-		if (!gf_opt.halt) {
-			gf_unpoison(addr & -PAGE, PAGE);
+		/* What cannot be executed would come here for ever. */
+		if (!gf_opt.halt && r.access != ACCESS_EXEC && go_on(addr & -PAGE)) {
 			errno = err;
 			return;
 		}
@@ -228,6 +239,18 @@ static u32 alt_free, alts;	/* number + 1; how many there are */
 static inline u32 *alt_link(u32 no)
 {
 	return (u32 *)(gf_alts.base + no * ALT_SIZE + PAGE);
+}
+
+void gf_fault_lock(void)
+{
+	gf_lock(&user_lock);
+	gf_lock(&alt_lock);
+}
+
+void gf_fault_unlock(void)
+{
+	gf_unlock(&alt_lock);
+	gf_unlock(&user_lock);
 }
 
 void gf_altstack_start(struct gf_tls *t)

@@ -191,6 +191,8 @@ bool gf_unpoison(uintptr_t addr, size_t len);
 void gf_populate_many(const struct gf_range *r, size_t n);
 /* Many at a time; the number that was done, counted from the first. */
 size_t gf_poison_many(const struct gf_range *r, size_t n);
+/* All of them but those that fail, which has been said */
+void gf_poison_all(const struct gf_range *r, size_t n);
 size_t gf_unpoison_many(const struct gf_range *r, size_t n);
 /* A mapping of [addr, +len) as new: no contents, no guards. 0 or -errno */
 int gf_remap(uintptr_t addr, size_t len, int prot);
@@ -210,13 +212,13 @@ extern struct gf_counts gf_calls;
 /* Printing, by write(2) alone. %s %c %d %u %x %%, l, width, 0 and - */
 struct gf_out {
 	int fd;
-	u32 len;
+	u32 len, size;
 	bool open;		/* fd is to be closed */
-	char buf[4000];
+	char *buf;
 };
 
-void gf_out_init(struct gf_out *o, int fd);
-void gf_out_log(struct gf_out *o);	/* where reports go */
+void gf_out_init(struct gf_out *o, int fd, char *buf, u32 size);
+void gf_out_log(struct gf_out *o, char *buf, u32 size);	/* where reports go */
 void gf_out_flush(struct gf_out *o);
 void gf_out_end(struct gf_out *o);
 void gf_puts(struct gf_out *o, const char *s, size_t len);
@@ -377,6 +379,8 @@ void gf_arena_leave(struct gf_arena *arena);
 void gf_arenas_forked(struct gf_arena *mine);
 /* The bytes around an object that nobody may write: 0 or the address of one that was */
 uintptr_t gf_check(const struct gf_rec *rec);
+/* The same where others may free it meanwhile: what cannot be read is not looked at */
+uintptr_t gf_check_live(const struct gf_rec *rec);
 /* Calls @fn for every object that is live. */
 void gf_each_live(void (*fn)(struct gf_rec *rec));
 
@@ -444,6 +448,10 @@ void gf_fault_init(void);
 struct sigaction;
 void gf_user_action(const struct sigaction *set, struct sigaction *old);
 bool gf_fault_installed(void);
+extern bool gf_went_on;		/* halt=0: a guard was taken away */
+/* For fork. */
+void gf_fault_lock(void);
+void gf_fault_unlock(void);
 void gf_altstack_start(struct gf_tls *t);
 void gf_altstack_end(struct gf_tls *t);
 /* x86: what an instruction does to memory; 0 if not known */

@@ -328,6 +328,8 @@ int main(int argc, char **argv)
 		return 125;
 	}
 run:
+	if (strpbrk(library, " :"))
+		return fail(library, "a blank or : ends a name in LD_PRELOAD: move guardfree to a directory without");
 	old = getenv("LD_PRELOAD");
 	if (asprintf(&preload, "%s%s%s", library, old && *old ? ":" : "", old ? old : "") < 0)
 		err = -1;

@@ -395,8 +395,17 @@ WRAP(int, mlockall, int flags)
 
 WRAP(int, sigaction, int sig, const struct sigaction *act, struct sigaction *old)
 {
-	if (sig != SIGSEGV || !gf_fault_installed())
+	struct sigaction open;
+
+	if (sig != SIGSEGV || !gf_fault_installed()) {
+		/* Blocked while the handler runs, it would kill without a word. */
+		if (act && gf_fault_installed()) {
+			open = *act;
+			sigdelset(&open.sa_mask, SIGSEGV);
+			act = &open;
+		}
 		return REAL(sigaction)(sig, act, old);
+	}
 	gf_user_action(act, old);
 	return 0;
 }

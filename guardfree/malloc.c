@@ -335,7 +335,7 @@ SLOW void *calloc_slow(size_t n, size_t size)
 	if (pass())
 		return gf_next.calloc(n, size);
 	p = gf_malloc_at(all, 0, KIND_MALLOC, GF_CALLER());
-	if (p && gf_opt.fill >= 0)
+	if (p && (gf_opt.fill >= 0 || unlikely(load_relaxed(&gf_went_on))))
 		memset(p, 0, all);
 	return p;
 }
@@ -416,7 +416,8 @@ static bool power_of_2(size_t x)
 
 static inline void *aligned_at(size_t align, size_t size, struct gf_regs caller)
 {
-	if (gf_next.memalign && pass())
+	/* pass() first: it may be what finds the next allocator */
+	if (pass() && gf_next.memalign)
 		return gf_next.memalign(align, size);
 	return gf_malloc_at(size, align, KIND_MALLOC, caller);
 }

@@ -231,10 +231,11 @@ void gf_options_parse(const char *text)
 
 void gf_options_help(void)
 {
+	char buf[4000];
 	struct gf_out o;
 	u32 i;
 
-	gf_out_log(&o);
+	gf_out_log(&o, buf, sizeof(buf));
 	gf_printf(&o, "guardfree " GF_VERSION ": GUARDFREE_OPTIONS=key=value:key=value, what holds now\n");
 	for (i = 0; i < ARRAY_SIZE(options); i++) {
 		const struct option *p = &options[i];

@@ -127,9 +127,11 @@ const char *gf_strerror(int err)
 
 /* Printing. */
 
-void gf_out_init(struct gf_out *o, int fd)
+void gf_out_init(struct gf_out *o, int fd, char *buf, u32 size)
 {
 	o->fd = fd;
+	o->buf = buf;
+	o->size = size;
 	o->len = 0;
 	o->open = false;
 }
@@ -159,14 +161,14 @@ void gf_out_end(struct gf_out *o)
 }
 
 /* log=FILE, where %p is the process; stderr if that cannot be opened */
-void gf_out_log(struct gf_out *o)
+void gf_out_log(struct gf_out *o, char *buf, u32 size)
 {
 	char path[300];
 	size_t at = 0;
 	const char *s;
 	long fd;
 
-	gf_out_init(o, 2);
+	gf_out_init(o, 2, buf, size);
 	if (!gf_opt.log[0])
 		return;
 	for (s = gf_opt.log; *s && at < sizeof(path) - 12; s++) {
@@ -189,7 +191,7 @@ void gf_out_log(struct gf_out *o)
 void gf_puts(struct gf_out *o, const char *s, size_t len)
 {
 	while (len--) {
-		if (o->len == sizeof(o->buf)) {
+		if (o->len == o->size) {
 			if (o->fd < 0)
 				return;
 			gf_out_flush(o);
@@ -289,28 +291,24 @@ size_t gf_snprintf(char *buf, size_t size, const char *fmt, ...)
 {
 	struct gf_out o;
 	va_list ap;
-	size_t i;
 
-	gf_out_init(&o, -1);
+	if (!size)
+		return 0;
+	gf_out_init(&o, -1, buf, size - 1);
 	va_start(ap, fmt);
 	gf_vprintf(&o, fmt, ap);
 	va_end(ap);
-	if (!size)
-		return 0;
-	if (o.len >= size)
-		o.len = size - 1;
-	for (i = 0; i < o.len; i++)
-		buf[i] = o.buf[i];
-	buf[i] = 0;
-	return i;
+	buf[o.len] = 0;
+	return o.len;
 }
 
 void gf_say(const char *fmt, ...)
 {
+	char buf[600];	/* may be on a small stack, and without a lock */
 	struct gf_out o;
 	va_list ap;
 
-	gf_out_log(&o);
+	gf_out_log(&o, buf, sizeof(buf));
 	gf_puts(&o, "guardfree: ", 11);
 	va_start(ap, fmt);
 	gf_vprintf(&o, fmt, ap);
@@ -701,6 +699,14 @@ static size_t gf_many(const struct gf_range *r, size_t n, int advice)
 size_t gf_poison_many(const struct gf_range *r, size_t n)
 {
 	return gf_many(r, n, ADVICE_POISON);
+}
+
+void gf_poison_all(const struct gf_range *r, size_t n)
+{
+	size_t at;
+
+	for (at = 0; at < n; at++)
+		at += gf_poison_many(r + at, n - at);
 }
 
 size_t gf_unpoison_many(const struct gf_range *r, size_t n)

@@ -520,13 +520,15 @@ static void json(struct gf_out *o, const struct gf_report *r, bool freed)
 
 void gf_report(struct gf_report *r)
 {
+	/* Not on the stack: the program's alternate one may be as small as 8 KiB. */
+	static char buf[4000];
 	struct gf_out o;
 	bool freed;
 
 	gf_lock(&gf_report_lock);
 	freed = r->rec && load(&r->rec->state) == STATE_FREED && !r->freed_by_this;
 	collect(r, freed);
-	gf_out_log(&o);
+	gf_out_log(&o, buf, sizeof(buf));
 	if (gf_opt.format == FORMAT_JSON)
 		json(&o, r, freed);
 	else
@@ -614,6 +616,7 @@ static void count_vmas(u32 *all, u32 *ours)
 
 void gf_stats(void)
 {
+	char buf[2000];
 	struct gf_heap_stats s;
 	struct gf_counts c = gf_calls;
 	struct gf_out o;
@@ -623,7 +626,7 @@ void gf_stats(void)
 
 	gf_slots_stats(&s);
 	count_vmas(&all, &ours);
-	gf_out_log(&o);
+	gf_out_log(&o, buf, sizeof(buf));
 	gf_printf(&o, gf_opt.format == FORMAT_JSON ?
 		  "{\"tool\":\"guardfree\",\"pid\":%d,\"allocated\":%lu,\"freed\":%lu,\"live\":%lu,\"live_bytes\":%lu,\"guarded_slots\":%lu,\"unguarded\":%lu,\"vmas_heap\":%u,\"vmas\":%u,\"page_table_kb\":%lu,\"quarantine_objects\":%lu,\"quarantine_bytes\":%lu,\"stacks\":%lu,\"system_calls\":%lu,\"poison\":%lu,\"unpoison\":%lu,\"vector\":%lu,\"map\":%lu,\"other\":%lu,\"guards\":\"%s\"}\n" :
 		  "guardfree: %d: %lu objects allocated, %lu freed, %lu live (%lu bytes); %lu guards at least, %lu failed; %u VMAs of the heap, %u in all; page tables %lu kB; quarantine %lu objects, %lu bytes; %lu stacks; %lu system calls: %lu poison, %lu unpoison, %lu of vectors, %lu map, %lu other; by %s\n",
@@ -644,13 +647,18 @@ static u32 checked;
 
 static void check_live(struct gf_rec *rec)
 {
+	struct gf_rec was = *rec;
 	struct gf_report r;
 	uintptr_t at;
 
 	if (checked++ >= 100000)
 		return;
-	at = gf_check(rec);
+	at = gf_check_live(&was);
 	if (!at)
+		return;
+	/* Other threads may go on: is it the same object, and is it still so? */
+	if (gf_check_live(&was) != at || load(&rec->state) != STATE_LIVE ||
+	    load_relaxed(&rec->ptr) != was.ptr || load_relaxed(&rec->size) != was.size)
 		return;
 	gf_fill_report(&r, (struct gf_regs){ 0 }, (void *)at);
 	r.n = 0;

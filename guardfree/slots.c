@@ -295,7 +295,7 @@ static int chunk_new(struct gf_arena *arena, u32 b)
 			rec_at((unit * UNIT_PAGES + 1 + (i - 1) * stride) >> 1)->fresh = 1;
 		}
 		guards[slots].len = ((u64)n << UNIT_SHIFT) - (u64)slots * stride * PAGE;
-		gf_poison_many(guards, slots + 1);
+		gf_poison_all(guards, slots + 1);
 	} else {
 		gf_poison(page_at((u64)unit * UNIT_PAGES), (u64)n << UNIT_SHIFT);
 	}
@@ -474,7 +474,7 @@ static struct gf_rec *span_get(u64 pages, u64 align, int *err)
 	around[0].addr = (void *)(at - around[0].len);
 	around[1].len = end - to < UNIT ? end - to : UNIT;
 	around[1].addr = (void *)to;
-	gf_poison_many(around, 2);
+	gf_poison_all(around, 2);
 	return rec;
 }
 
@@ -577,7 +577,7 @@ static void quarantine(struct gf_arena *arena, u32 id)
 static void batch_end(struct gf_arena *arena)
 {
 	struct gf_range range[BATCH_MAX];
-	u32 i, n = 0, at;
+	u32 i, n = 0;
 
 	for (i = 0; i < arena->waiting; i++) {
 		struct gf_rec *rec = rec_at(arena->batch[i] - 1);
@@ -587,10 +587,7 @@ static void batch_end(struct gf_arena *arena)
 		range[n].addr = (void *)page_at(rec->first);
 		range[n++].len = (u64)rec->pages << PAGE_SHIFT;
 	}
-	for (at = 0; at < n; at++) {
-		/* One that fails has been said. */
-		at += gf_poison_many(range + at, n - at);
-	}
+	gf_poison_all(range, n);
 	for (i = 0; i < arena->waiting; i++)
 		quarantine(arena, arena->batch[i]);
 	arena->waiting = 0;
@@ -634,7 +631,19 @@ static void zones(const struct gf_rec *rec, uintptr_t *before, uintptr_t *after)
 	*after = hi - end < gf_opt.check ? hi : end + gf_opt.check;
 }
 
-uintptr_t gf_check(const struct gf_rec *rec)
+/* One byte; the canary for what is not there any more */
+static inline u8 zone_byte(const u8 *p, bool quietly)
+{
+	uintptr_t word;
+
+	if (!quietly)
+		return *p;
+	if (!gf_peek((uintptr_t)p & -8UL, &word))
+		return CANARY;
+	return ((const u8 *)&word)[(uintptr_t)p & 7];
+}
+
+static inline __attribute__((always_inline)) uintptr_t check(const struct gf_rec *rec, bool quietly)
 {
 	uintptr_t before, after;
 	const u8 *p;
@@ -644,19 +653,31 @@ uintptr_t gf_check(const struct gf_rec *rec)
 	zones(rec, &before, &after);
 	/* What lies nearest first; a word at a time as long as nothing is found */
 	for (p = (u8 *)rec->ptr + rec->size; p < (u8 *)after; p++)
-		if (*p != CANARY)
+		if (zone_byte(p, quietly) != CANARY)
 			return (uintptr_t)p;
 	for (p = (u8 *)rec->ptr; p - 8 >= (u8 *)before; p -= 8) {
 		u64 word;
 
+		if (quietly)
+			break;
 		memcpy(&word, p - 8, 8);
 		if (word != CANARY * 0x0101010101010101UL)
 			break;
 	}
 	for (; p > (u8 *)before; p--)
-		if (p[-1] != CANARY)
+		if (zone_byte(p - 1, quietly) != CANARY)
 			return (uintptr_t)p - 1;
 	return 0;
+}
+
+uintptr_t gf_check(const struct gf_rec *rec)
+{
+	return check(rec, false);
+}
+
+uintptr_t gf_check_live(const struct gf_rec *rec)
+{
+	return check(rec, true);
 }
 
 void *gf_alloc(size_t size, size_t align, u8 kind, u32 stack)

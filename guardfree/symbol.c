@@ -258,7 +258,8 @@ static bool too_long(struct gf_symbols *s, long pid, u64 since)
 
 static void ask_helper(struct gf_symbols *s)
 {
-	char path[300], line[4200];
+	static char line[4200];	/* as in gf_report(), with its lock */
+	char path[300];
 	struct spawn how = { .path = path };
 	int fd[2], status = 0;
 	long pid, n;

@@ -141,12 +141,14 @@ u32 gf_stack_here(struct gf_regs caller)
 static void fork_prepare(void)
 {
 	gf_lock(&gf_report_lock);
+	gf_fault_lock();
 	gf_slots_lock();
 }
 
 static void fork_parent(void)
 {
 	gf_slots_unlock();
+	gf_fault_unlock();
 	gf_unlock(&gf_report_lock);
 }
 
@@ -155,6 +157,7 @@ static void fork_child(void)
 	struct gf_thread *info;
 
 	gf_slots_unlock();
+	gf_fault_unlock();
 	gf_unlock(&gf_report_lock);
 	gf_arenas_forked(gf_tls.arena);
 	info = (struct gf_thread *)gf_thread_get(gf_tls.no);

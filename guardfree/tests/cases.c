@@ -63,6 +63,21 @@ static void *in_thread_look(void *p)
 	return NULL;
 }
 
+static unsigned long churned;
+
+static void *in_thread_churn(void *arg)
+{
+	char *p[2048] = { arg };
+	unsigned long i;
+
+	for (i = 0;; i++) {
+		drop(p[i % 2048]);
+		p[i % 2048] = make(1 + i * 97 % 9000);
+		__atomic_add_fetch(&churned, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
 static void in_thread(void *(*fn)(void *), void *p)
 {
 	pthread_t t;
@@ -306,6 +321,57 @@ int main(int argc, char **argv)
 		sink = look(p);
 		drop(p);
 		puts("still here");
+		return 0;
+	}
+	CASE("twice-large") {		/* halt=0; freeing it took the memory away */
+		q = malloc(2UL << 30);
+		*q = 1;
+		drop(q);
+		sink = look(q);
+		puts("still here");
+		return 0;
+	}
+	CASE("exec-nx") {		/* halt=0: there is no way to go on */
+		drop(p);
+		((void (*)(void))p)();
+	}
+	CASE("calloc-after-write") {	/* halt=0, and reused at once */
+		drop(p);
+		memset(p, 1, 100);
+		for (i = 0; i < 3000; i++) {
+			q = calloc(1, 100);
+			for (status = 0; status < 100; status++)
+				if (q[status])
+					return puts("dirty"), 1;
+		}
+		puts("clean");
+		return 0;
+	}
+	CASE("masked-handler") {
+		struct sigaction act = { .sa_handler = on_usr1 };
+
+		sigfillset(&act.sa_mask);
+		sigaction(SIGUSR1, &act, NULL);
+		drop(p);
+		raise(SIGUSR1);
+	}
+	CASE("small-altstack") {	/* as small as programs have them */
+		stack_t ss = { .ss_size = 8192 };
+
+		q = mmap(NULL, 16384, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mprotect(q + 8192, 8192, PROT_READ | PROT_WRITE);
+		ss.ss_sp = q + 8192;
+		sigaltstack(&ss, NULL);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("exit-threads") {		/* others go on while the process ends */
+		pthread_t t;
+
+		for (i = 0; i < 4; i++)
+			pthread_create(&t, NULL, in_thread_churn, NULL);
+		while (__atomic_load_n(&churned, __ATOMIC_RELAXED) < 10000)
+			sched_yield();
 		return 0;
 	}
 	CASE("k-write") {

@@ -28,6 +28,12 @@ static void handler()
 		std::set_new_handler(nullptr);
 }
 
+static void thrower()
+{
+	++handled;
+	throw std::bad_alloc();
+}
+
 int main(int argc, char **argv)
 {
 	const bool bad = argc > 1;
@@ -96,6 +102,17 @@ int main(int argc, char **argv)
 	std::set_new_handler(handler);
 	CHECK(!::operator new(much, std::nothrow));
 	CHECK(handled == 3);
+	std::set_new_handler(thrower);
+	try {
+		CHECK(!::operator new(much, std::nothrow));
+		CHECK(!::operator new[](much, std::nothrow));
+		CHECK(!::operator new(much, std::align_val_t(64), std::nothrow));
+		CHECK(!::operator new[](much, std::align_val_t(64), std::nothrow));
+	} catch (const std::bad_alloc &) {
+		CHECK(!"nothrow new throws");
+	}
+	CHECK(handled == 7);
+	std::set_new_handler(nullptr);
 
 	std::map<std::string, std::vector<int>> m;
 	for (int i = 0; i < 1000; i++)
