@@ -318,6 +318,30 @@ works 'distclean' "$top/kernel/clean" --all
 is 'leaves nothing' '' "$(ls -d "$BUILD" 2>/dev/null)"
 fails 'build without a tree' "make tree" "$top/kernel/build"
 
+# --- the cache of the compiler does not see what .incbin takes in: kernel/cc leaves it out
+if command -v ccache >/dev/null; then
+	mkdir "$dir/cc"
+	printf '.section .rodata\n.incbin "data"\n' >"$dir/cc/a.S"
+	printf 'asm(".incbin \\"data\\"");\n' >"$dir/cc/b.c"
+	echo 'int x;' >"$dir/cc/c.c"
+	# compiled SOURCE: twice, with other data; which of them the second object has
+	compiled()
+	{
+		for d in first-data second-data; do
+			echo $d >"$dir/cc/data"
+			(cd "$dir/cc" && CCACHE_DIR=$dir/cc/cache CCACHE_DEPEND=1 CCACHE_NOHASHDIR=1 "$top/kernel/cc" gcc \
+				-Wp,-MMD,.d -c -o o "$1" && grep -aoE 'first-data|second-data' o)
+		done 2>&1 | tail -n 1
+	}
+	is 'assembly with .incbin is compiled again' second-data "$(compiled a.S)"
+	is 'C with .incbin is compiled again' second-data "$(compiled b.c)"
+	compiled c.c >/dev/null
+	is 'the rest comes from the cache' 1 "$(CCACHE_DIR=$dir/cc/cache ccache --print-stats | sed -n 's/^direct_cache_hit[[:space:]]*//p')"
+else
+	n=$((n + 1))
+	echo "ok $n - the cache and .incbin # SKIP no ccache"
+fi
+
 # --- each line of the fragments says one thing, and says it once
 dup=$(for f in "$top"/kernel/config/*.config "$top"/kernel/config/arch/*.config; do
 	sed -n 's/^\(CONFIG_[A-Za-z0-9_]*\)=.*/\1/p; s/^# \(CONFIG_[A-Za-z0-9_]*\) is not set$/\1/p' "$f" | sort | uniq -d
