@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # POISON holds, and always ends, while other threads fault in the same range:
 # tests/faulters.c in the guest, alone, with fork, with swap, with huge pages.
-# ROUNDS (1000) says how often; make soak takes 20000, half an hour.
+# ROUNDS (1000) says how often; make soak takes 10000.
 # Where more CPUs spin than there are, 12000 in all have taken half an hour.
 set -u
 cd "$(dirname "$0")/.." || exit 1
