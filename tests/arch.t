@@ -58,10 +58,10 @@ fact release "$release"
 # --- the selftest
 src=$build/tests/selftests-series
 selftests series "$src" || bail 'cannot extract the selftests from build/linux'
-works "$called: guard-pages builds by the rules of selftests/mm" \
-	selftest_make "$src" "$place/mm" CC="$cc -static -D_FILE_OFFSET_BITS=64" "$place/mm/guard-pages"
-if [ -x "$place/mm/guard-pages" ]; then
-	guest_tap "$called" boot "${ARCH_LIMIT:-2400}" "$place/mm/guard-pages"
+works "$called: its programs build by the rules of selftests/mm" \
+	kselftest_build "$src" "$place/mm" "$cc -static -D_FILE_OFFSET_BITS=64"
+if [ -e "$place/mm/programs" ]; then
+	guest_tap "$called" boot "${ARCH_LIMIT:-2400}" "$place/mm/each" "$place/mm/programs"
 	fact kselftest "$((seen - bad - skipped)) passed, $bad failed, $skipped skipped"
 fi
 

@@ -32,9 +32,10 @@ verdict $? "release $release: a name of its own, beside Debian's images"
 # --- what is run in it
 src=$build/tests/selftests-series
 selftests series "$src" || bail 'cannot extract the selftests from build/linux'
-works 'the selftest is built' selftest_make "$src" "$place/mm" CC='gcc -static' "$place/mm/guard-pages"
+works 'the selftest is built' kselftest_build "$src" "$place/mm" 'gcc -static'
 works 'the demonstration is built' env OUT="$place/demo" CC='gcc -static' demo/run --static
 [ "$failed" = 0 ] || done_testing
+selftest=$(sed "s,^,$place/mm/," "$place/mm/programs" | tr '\n' ' ')
 cat >"$place/guard-test" <<'END'
 #!/bin/sh
 # What the system does once it is up; the second serial port leads to the host.
@@ -46,7 +47,7 @@ echo "root $(findmnt -n -o FSTYPE,SOURCE / 2>/dev/null || grep ' / ' /proc/mount
 echo "failed $(systemctl list-units --failed --no-legend --plain | cut -d ' ' -f 1 | tr '\n' ' ')"
 modprobe zram num_devices=1 && echo 512M >/sys/block/zram0/disksize && mkswap -q /dev/zram0 && swapon /dev/zram0
 echo 'begin selftest'
-/opt/guard/guard-pages
+/opt/guard/each /opt/guard/programs
 echo "end selftest $?"
 echo 'begin demo'
 /opt/guard/guard-demo
@@ -85,7 +86,7 @@ mmdebstrap --mode=root --variant=minbase --aptopt="$tmp/acquire" \
 		$deb/linux-headers-${release}_${version}_amd64.deb $deb/linux-libc-dev-guard_${version}_amd64.deb /var/tmp" \
 	--customize-hook='chroot "$1" sh -c "apt-get -y -q install /var/tmp/*.deb && rm /var/tmp/*.deb"' \
 	--customize-hook='mkdir -p "$1/opt/guard"' \
-	--customize-hook="copy-in $place/guard-test $place/mm/guard-pages $place/demo/guard-demo /opt/guard" \
+	--customize-hook="copy-in $place/guard-test $place/mm/each $place/mm/programs $selftest $place/demo/guard-demo /opt/guard" \
 	--customize-hook="copy-in $place/guard-test.service /etc/systemd/system" \
 	--customize-hook='chmod +x "$1/opt/guard/guard-test"; chroot "$1" systemctl enable guard-test.service' \
 	"$codename" "$place/system" "$@" >"$place/install.log" 2>&1

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The series' own selftest, guard-pages, in the guest: built by the kernel's
-# rules against the exported headers, then again as a 32-bit program, whose
-# system calls take the compat entries. Each of its tests is one here.
+# The series' own selftest, guard-*.c, in the guest: built by the kernel's rules
+# against the exported headers, then again as 32-bit programs, whose system calls
+# take the compat entries. One boot runs all the programs. Each of their tests is one
+# here.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -10,8 +11,7 @@ need_tree
 need_tools gcc make perl
 need_image x86_64-base
 [ -e "$build/headers/x86_64/include/linux/mman.h" ] || bail "there are no build/headers: run 'make headers'"
-git -C "$tree" cat-file -e series:tools/testing/selftests/mm/guard-pages.c 2>/dev/null ||
-	bail 'the series has no tools/testing/selftests/mm/guard-pages.c'
+programs=$(kselftest_programs) || bail 'the series has no tools/testing/selftests/mm/guard-*.c'
 
 src=$build/tests/selftests-series
 bin=$build/tests/kselftest
@@ -19,15 +19,19 @@ selftests series "$src" || bail 'cannot extract the selftests from build/linux'
 works 'headers: MADV_GUARD_POISON is exported' \
 	grep -rqw MADV_GUARD_POISON "$build/headers/x86_64/include/asm-generic"
 
-guest() { # NAME PROGRAM
+guest() { # NAME DIR
 	echo "# $1: vm/run --image x86_64-base"
-	guest_tap "$1" "$top/vm/run" -q --image x86_64-base --swap 512M --timeout 2400 -- "$2"
+	guest_tap "$1" "$top/vm/run" -q --image x86_64-base --swap 512M --timeout 2400 -- \
+		"$2/each" "$2/programs"
 }
 
-works 'guard-pages builds by the rules of selftests/mm' selftest_make "$src" "$bin" "$bin/guard-pages"
-if [ -x "$bin/guard-pages" ]; then
-	guest '64-bit' "$bin/guard-pages"
-fi
+# In run_vmtests.sh, every program is in the category madv_guard, and it has no others.
+sed -n 's,^CATEGORY="madv_guard" run_test \./,,p' "$src/tools/testing/selftests/mm/run_vmtests.sh" |
+	sort >"$tmp/category"
+echo "$programs" | sort | diff - "$tmp/category" >"$out"
+verdict $? 'run_vmtests.sh -t madv_guard runs all programs'
+works 'all programs build by the rules of selftests/mm' kselftest_build "$src" "$bin"
+[ ! -e "$bin/programs" ] || guest '64-bit' "$bin"
 
 if ! grep -qx CONFIG_IA32_EMULATION=y "$build/images/x86_64-base/config"; then
 	skip '32-bit: the compat system calls' 'the image has no CONFIG_IA32_EMULATION'
@@ -36,9 +40,9 @@ elif ! echo 'int main(void) { return 0; }' | gcc -m32 -x c -o "$tmp/program32" -
 else
 	# Static: whatever libraries the host has to run it. Large files: addresses are
 	# offsets in /proc/PID/mem, and half of them would be negative.
-	works '32-bit: guard-pages builds' selftest_make "$src" "$bin/32" \
-		CC='gcc -m32 -static -D_FILE_OFFSET_BITS=64' "$bin/32/guard-pages"
-	[ ! -x "$bin/32/guard-pages" ] || guest '32-bit' "$bin/32/guard-pages"
+	works '32-bit: all programs build' kselftest_build "$src" "$bin/32" \
+		'gcc -m32 -static -D_FILE_OFFSET_BITS=64'
+	[ ! -e "$bin/32/programs" ] || guest '32-bit' "$bin/32"
 fi
 
 done_testing

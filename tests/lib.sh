@@ -1,10 +1,13 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0
-# Sourced by the .t files: places, and TAP. A .t prints one line a test, with
-# what explains a failure as comments below it, and ends with `done_testing`.
+# Sourced by the .t files, and by others in tests/ and below it: places, TAP, and how
+# to build and run the selftest. A .t prints one line a test, with what explains a
+# failure as comments below it, and ends with `done_testing`.
 
-me=tests/$(basename "$0")
-top=$(cd "$(dirname "$0")/.." && pwd -P) || exit 1
+top=$(cd "$(dirname "$0")" && pwd -P) || exit 1
+me=$top/$(basename "$0")
+top=${top%/tests*}
+me=${me#"$top"/}
 build=$top/build
 tree=$build/linux
 # shellcheck disable=SC2034 # for those who source this
@@ -136,6 +139,33 @@ selftest_make() {
 				KHDR_INCLUDES="-isystem $headers" "$@"
 	)
 }
+
+# The programs of the series' own selftest, a name a line: each guard-*.c of its
+# selftests/mm.
+kselftest_programs() {
+	git -C "$tree" ls-tree --name-only series tools/testing/selftests/mm/ |
+		sed -n 's,^.*/\(guard-[^/]*\)\.c$,\1,p' | grep .
+}
+
+# kselftest_build DIR OUTPUT [CC]: builds them all, by the kernel's rules, and beside
+# them what runs them one after the other: "OUTPUT/each OUTPUT/programs [ARGUMENT...]".
+kselftest_build() (
+	src=$1 into=$2 cc=${3:-gcc}
+	mkdir -p "$into" && rm -f "$into/programs" || exit
+	if ! kselftest_programs >"$tmp/programs"; then
+		echo 'the series has no tools/testing/selftests/mm/guard-*.c'
+		exit 1
+	fi
+	set -- CC="$cc"
+	while read -r program; do
+		set -- "$@" "$into/$program"
+	done <"$tmp/programs"
+	# shellcheck disable=SC2086 # $cc may have flags
+	selftest_make "$src" "$into" "$@" &&
+		$cc -O2 -Wall -Wextra -static -isystem "$build/headers/${arch:-x86_64}/include" \
+			-o "$into/each.new" "$top/tests/each.c" &&
+		mv "$into/each.new" "$into/each" && cp "$tmp/programs" "$into/programs"
+)
 
 # guest_tap NAME COMMAND...: a kselftest's TAP, with numbers that go on from ours,
 # as it comes. What it says in comments passes. Sets plan, seen, bad and skipped.

@@ -53,8 +53,7 @@ works 'tests/storm compiles' cc -O2 -static -pthread -Wall -Wextra -Werror \
 	-o build/tests/storm/storm.debug tests/storm/*.c
 if wanted kselftest; then
 	selftests series "$build/tests/selftests-series" || bail 'cannot extract the selftests from build/linux'
-	works 'guard-pages compiles' selftest_make "$build/tests/selftests-series" "$top/$place" CC='cc -static' \
-		"$top/$place/guard-pages"
+	works 'the selftest compiles' kselftest_build "$build/tests/selftests-series" "$top/$place" 'cc -static'
 fi
 ! wanted model || works 'the model checker compiles' \
 	make -s -C tests/model O="$top/$place/model" "$top/$place/model/model"
@@ -64,7 +63,7 @@ fi
 	tests/failures/guest build/tests/failures/failures.debug inject
 ! wanted failures || guest failures 3600 tests/failures/guest build/tests/failures/failures.debug \
 	memcg killed fatal fatal-populated signal limits overcommit
-! wanted kselftest || guest kselftest 7200 $place/guard-pages
+! wanted kselftest || guest kselftest 7200 $place/each $place/programs
 # shellcheck disable=SC2086 # words
 ! wanted model || guest model 7200 $place/model/model ${MODEL:-}
 ! wanted storm || NUMA=2 guest storm $((${STORM_SECONDS:-300} * 3 + 1800)) \

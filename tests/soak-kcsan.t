@@ -60,13 +60,12 @@ guest() {
 : >"$tmp/$unpatched.log"
 works 'tests/storm compiles' cc -O2 -static -pthread -o build/tests/storm/storm.kcsan tests/storm/*.c
 selftests series "$build/tests/selftests-series" || bail 'cannot extract the selftests from build/linux'
-works 'guard-pages compiles' selftest_make "$build/tests/selftests-series" "$top/$place" CC='cc -static' \
-	"$top/$place/guard-pages"
+works 'the selftest compiles' kselftest_build "$build/tests/selftests-series" "$top/$place" 'cc -static'
 works 'the model checker compiles' make -s -C tests/model O="$top/$place/model" "$top/$place/model/model"
 works 'tests/others compiles' cc -O2 -static -o $place/advise tests/others/advise.c
 [ "$failed" = 0 ] || done_testing
 
-! wanted kselftest || guest kselftest $patched 7200 $place/guard-pages
+! wanted kselftest || guest kselftest $patched 7200 $place/each $place/programs
 # shellcheck disable=SC2086 # words
 ! wanted model || guest model $patched 7200 $place/model/model ${MODEL:---system --seeds 1-4 --ops 10000 --jobs 2}
 ! wanted storm || guest storm $patched $((${STORM_SECONDS:-300} * 3 + 1800)) \
