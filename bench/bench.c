@@ -2,20 +2,19 @@
 /*
  * bench: guest instructions per call, for each row of the table of "make bench".
  *
- * Run it in qemu with -icount shift=0,sleep=off -smp 1: the TSC then counts
- * instructions. Anywhere else the control flow is the same and the figures are
- * cycles. Output, one line a figure:
+ * Run it in qemu with -icount shift=0,sleep=off -smp 1, so that the TSC counts
+ * instructions. Elsewhere the figures are cycles. It prints a line for each:
  *
  *	row TAB case TAB n TAB instructions (or "absent")
  *
  * The rows "memory_*" hold bytes and VMAs instead.
  *
- * What makes the figures repeat: addresses do not vary (no ASLR, fixed maps);
- * each row runs in a process of its own; it is run a few times without being
- * looked at; each sample starts just after a timer tick; the minimum counts.
+ * To make figures repeat, addresses are fixed (no ASLR, fixed maps), each row has
+ * a process of its own, the first runs do not count, each sample starts just
+ * after a timer tick, and the result is the minimum.
  *
  * usage: bench [--compiler DIR] [--only ROW] [--samples] | --count
- *	DIR holds /cc1 and what it needs, and /in.c: see bench/guest
+ *	DIR holds /cc1 with its libraries, and /in.c: see bench/guest
  *	--samples shows each sample on stderr, --count the number of figures
  */
 #define _GNU_SOURCE
@@ -61,9 +60,9 @@
 #define ANON	(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 /*
- * Where ranges lie. A gibibyte is what one table of the second level maps, so
- * that at BASE neither that table nor the last one exists until it is needed.
- * The table above is there always: the anchor page keeps it.
+ * Addresses of the ranges. A table of the second level maps a gibibyte, so at
+ * BASE neither that table nor the last one exists until it is needed. The anchor
+ * page keeps the table above.
  */
 #define ANCHOR	((char *)(1024 * GIB))
 #define BASE	((char *)(1040 * GIB))
@@ -103,7 +102,7 @@ static inline uint64_t tsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-/* What is counted stands between these two; the pair's own cost is taken off. */
+/* Count the instructions between the two, without their own. */
 static uint64_t started;
 
 static inline __attribute__((always_inline)) void begin(void)
@@ -119,8 +118,8 @@ static inline __attribute__((always_inline)) uint64_t end(void)
 }
 
 /*
- * Sleeps until just after a tick: all that was put off has been done then, and
- * the next tick is far. Under -icount with sleep=off this takes no time.
+ * Sleeps until just after a tick, when deferred work is done and the next tick is
+ * far. Under -icount with sleep=off this takes no time.
  */
 static void settle(void)
 {
@@ -143,7 +142,7 @@ struct series {
 	unsigned int samples;
 };
 
-/* The first two warm the caches of the kernel and do not count. */
+/* The first two fill the caches of the kernel and do not count. */
 static void sample(struct series *s, uint64_t t)
 {
 	if (show_samples)
@@ -167,7 +166,7 @@ static void *map_at(char *at, size_t len, int prot)
 
 	if (p != at)
 		die("no %zu bytes at %p: %s", len, (void *)at, strerror(errno));
-	/* Refused by a kernel without huge pages, where it is not needed. */
+	/* A kernel without huge pages refuses it, and does not need it. */
 	madvise(p, len, MADV_NOHUGEPAGE);
 	return p;
 }
@@ -266,7 +265,7 @@ static char *in_state(enum state state, unsigned long n)
 	return p;
 }
 
-/* Contents that zram can compress, but not to nothing. */
+/* Contents that zram can compress a little. */
 static void fill(char *p, unsigned long n)
 {
 	uint32_t x = 1;
@@ -362,7 +361,7 @@ static uint64_t on_range(const struct row *r)
 			break;
 		case REMAP:
 		case REMAP_UNALIGNED:
-			/* Unaligned: entry by entry, not by whole tables. */
+			/* Unaligned, so mremap moves entries, not tables. */
 			q = TARGET + (r->call == REMAP ? 0 : PAGE);
 			begin();
 			err = mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, q) != q;
@@ -466,7 +465,7 @@ static void guard_one(enum kind kind, char *p)
 		must(!mprotect(p, PAGE, PROT_NONE));
 }
 
-/* The sum of the least that each of the thousand took, per call. */
+/* The mean over the thousand of the minimum of each. */
 static uint64_t thousand_each(const struct row *r)
 {
 	static uint64_t least[THOUSAND];
@@ -475,7 +474,7 @@ static uint64_t thousand_each(const struct row *r)
 	for (unsigned int i = 0; i < 8; i++) {
 		char *p = map_pages(2 * THOUSAND);
 
-		/* The tables are there, as in memory that has been used. */
+		/* With tables, as in memory that has been used. */
 		populate(p, 2 * THOUSAND);
 		must(!madvise(p, 2 * THOUSAND * PAGE, MADV_DONTNEED));
 		settle();
@@ -511,7 +510,7 @@ static char *thousand_guards(const struct row *r, bool populated)
 	if (populated)
 		populate(p, 2 * THOUSAND);
 	for (unsigned int k = 0; k < THOUSAND; k++) {
-		/* Alike in all cases: what a guard covers has no contents. */
+		/* As guards have no contents, leave these pages empty in all cases. */
 		if (populated)
 			must(!madvise(p + 2 * k * PAGE, PAGE, MADV_DONTNEED));
 		guard_one(kind_of(r), p + 2 * k * PAGE);
@@ -519,7 +518,7 @@ static char *thousand_guards(const struct row *r, bool populated)
 	return p;
 }
 
-/* Not libc's fork: its own locks are no part of the kernel's cost. */
+/* Avoid libc's fork(), which takes locks of its own. */
 static inline pid_t raw_fork(void)
 {
 	return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
@@ -593,7 +592,7 @@ static uint64_t stack_life(const struct row *r)
 			err |= munmap(p, size);
 			t = end();
 		} else {
-			/* As glibc does it before 2.42. */
+			/* As glibc before 2.42 does it. */
 			begin();
 			p = mmap(BASE, size, PROT_NONE, flags, -1, 0);
 			err = mprotect(p + PAGE, size - PAGE, RW);
@@ -618,7 +617,7 @@ static uint64_t vector(const struct row *r)
 	struct series s = { 0 };
 	int fd = own_pidfd();
 
-	/* Single pages: every other one. */
+	/* Every other page. */
 	for (unsigned int k = 0; k < VECTOR; k++)
 		v[k] = (struct iovec){ BASE + 2 * k * PAGE, PAGE };
 	for (unsigned int i = 0; i < repeats(VECTOR); i++) {
@@ -632,7 +631,7 @@ static uint64_t vector(const struct row *r)
 			done = syscall(SYS_process_madvise, fd, v, (long)VECTOR,
 				       (long)MADV_GUARD_POISON, 0L);
 			t = end();
-			/* Not allowed, or one page at a time. */
+			/* This kernel does not take the advice in a vector. */
 			if (done < 0 && (errno == EINVAL || errno == EPERM || errno == ENOSYS))
 				return ABSENT;
 			must(done == (long)(VECTOR * PAGE));
@@ -805,9 +804,9 @@ static unsigned long amount(enum what what)
 	       vma_count();
 }
 
-#define COPIES	512	/* slabs are counted in pages: of one guard, many */
+#define COPIES	512	/* slabs are counted in pages, so make many of each */
 
-/* Takes up what is free in slabs that exist, so that new use means new slabs. */
+/* Use up the free objects of existing slabs, so that new objects need new slabs. */
 static void fill_slabs(void)
 {
 	char *p = map_at(TARGET, 1024 * PAGE, RW);
@@ -826,7 +825,7 @@ static uint64_t memory(const struct row *r)
 	fill_slabs();
 	if (!strcmp(strrchr(r->variant, ' ') + 1, "1")) {
 		before = amount(what);
-		/* Apart by a gibibyte, so that nothing is shared. */
+		/* A gibibyte apart, so that they share no tables. */
 		for (unsigned long i = 0; i < COPIES; i++) {
 			p = map_at(BASE + i * GIB, 3 * PAGE, RW);
 			guard_one(kind, p + PAGE);
@@ -839,7 +838,7 @@ static uint64_t memory(const struct row *r)
 
 		before = amount(what);
 		for (unsigned long i = 0; i < THOUSAND; i++) {
-			/* One below the other, as mmap places them; one page used. */
+			/* One below the other, as mmap() places them, with one page used. */
 			p = BASE + (THOUSAND - 1 - i) * size;
 			if (kind == BY_PROT_NONE) {
 				map_at(p, size, PROT_NONE);
@@ -973,7 +972,7 @@ static void warm_up(void)
 		stack[i] = 0;
 	map_at(ANCHOR, PAGE, RW);
 	*ANCHOR = 1;
-	/* end() takes off what is known already: that is nothing yet. */
+	/* end() subtracts the overhead, which is still 0. */
 	empty_pair = 0;
 	for (int i = 0; i < 64; i++) {
 		uint64_t t;
@@ -1051,7 +1050,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 
-	/* The copy runs, without address randomisation or environment. */
+	/* Run the copy, without address randomisation or environment. */
 	if (!getenv("BENCH_FD")) {
 		char fd[32];
 		char *env[] = { fd, NULL };

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * contend: what the per-VMA lock brings. One thread makes and unmakes guards,
- * another works elsewhere in the same address space; each on a CPU of its own.
+ * contend: measures the gain of the VMA lock. One thread sets and removes guards,
+ * another works elsewhere in the same address space, each on a CPU of its own.
  *
- * The same kernel takes the one lock or the other: a range inside one VMA needs
- * only the lock of that VMA, a range over two VMAs needs the mmap lock. Both
- * cases have as many pages. Wall time says something only as a ratio within
- * one run, so the cases take turns, in short rounds.
+ * The kernel takes the lock of the VMA for a range in one VMA, and the mmap lock
+ * for a range over two VMAs. Both cases have as many pages. Wall time is useful
+ * only as a ratio within a run, so the cases take turns, in short rounds.
  *
- * Output, one line a pair of cases, medians over the rounds:
+ * It prints a line for each pair of cases, with medians over the rounds:
  *	contend TAB guards by / other thread TAB guard calls a second TAB
  *	                                        steps a second of the other
  * usage: contend [ROUNDS]	(default 9)
@@ -184,14 +183,14 @@ int main(int argc, char **argv)
 	}
 	page = sysconf(_SC_PAGESIZE);
 
-	/* Apart by unmapped pages, so that VMAs do not merge. */
+	/* Leave unmapped pages between them, so that VMAs do not merge. */
 	p = map(16 * PAGES * page);
 	munmap(p + 4 * PAGES * page, page);
 	munmap(p + 9 * PAGES * page, page);
 	one_vma = p + PAGES * page;
 	two_vmas = p + 6 * PAGES * page;
 	theirs = p + 12 * PAGES * page;
-	/* A flag that does nothing here makes two VMAs of one. */
+	/* Split the VMA by a flag that has no effect here. */
 	if (madvise(two_vmas + PAGES / 2 * page, page * PAGES, MADV_DONTDUMP))
 		die("MADV_DONTDUMP");
 	memset(one_vma, 1, PAGES * page);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What bench/profile runs in the guest: one operation, over and over, between two
- * calls of a marker that the plugin in qemu knows.
+ * For bench/profile, in the guest: repeats an operation between two calls of a
+ * marker that the plugin for qemu knows.
  *
  * usage: profile-guest CASE | --list
  */
@@ -41,7 +41,7 @@ static void advise(char *p, size_t len, int advice)
 		err(1, "madvise(%d)", advice);
 }
 
-/* Each case: what is to be counted, once. */
+/* Each case makes the operation once. */
 static char *area;
 static sigjmp_buf env;
 
@@ -113,7 +113,7 @@ static void fork_exit(int i)
 
 static void prepare_empty(void)
 {
-	/* The page tables are there. */
+	/* Have the page tables allocated. */
 	area[2 * (WARM + ROUNDS) * page] = 1;
 }
 
@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 	if (i == sizeof(cases) / sizeof(*cases))
 		errx(2, "no case %s: see --list", argv[1]);
 
-	/* A block of its own: a call returns at once. */
+	/* A function that returns at once, so that the call is a block of its own. */
 	code = mmap(MARK, page, RW | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (code == MAP_FAILED)
 		err(1, "mmap of the marker");
@@ -205,7 +205,7 @@ int main(int argc, char **argv)
 	mark();
 	mark();
 
-	/* A VMA of its own, that does not merge with that of the stacks. */
+	/* A VMA that does not merge with the stacks' */
 	area = map(4096 * page, RW);
 	if (mprotect(area + 4095 * page, page, PROT_NONE))
 		err(1, "mprotect");

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plugin for qemu (7.2, plugin interface version 1): how often each block of
- * translated code runs, between two calls of the address MARK by the guest.
- * bench/profile has it loaded, and makes a table by function of what it writes:
- * lines "ADDRESS INSTRUCTIONS RUNS" (16 hexadecimal digits, decimal, decimal).
+ * A plugin for qemu (7.2, plugin interface version 1) that counts how often each
+ * block of translated code runs between two calls of the address MARK by the
+ * guest. It writes lines "ADDRESS INSTRUCTIONS RUNS" (16 hexadecimal digits,
+ * decimal, decimal), of which bench/profile makes a table by function.
  *
  * arguments: out=FILE
  *
- * Debian has qemu's plugin interface built in, but packages no header: these are
- * the declarations that its documentation gives.
+ * Debian's qemu has the plugin interface, but Debian packages no header, so the
+ * declarations are copied from the documentation.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +38,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info_t *in
 
 #define MARK 0x13370000	/* as in profile-guest.c */
 
-/* One CPU, so no locks. What is translated again is one more block. */
+/* No locks, because there is one CPU. If code is translated again, add a block. */
 struct block {
 	struct block *next;
 	uint64_t addr;
@@ -92,7 +92,7 @@ static void end(qemu_plugin_id_t id, void *userdata)
 			fprintf(f, "%016llx %llu %llu\n", (unsigned long long)block->addr,
 				(unsigned long long)block->instructions,
 				(unsigned long long)block->runs);
-	/* Whoever reads it sees that it is whole. */
+	/* Tells bench/profile that the output is complete. */
 	fprintf(f, "end\n");
 	if (fclose(f))
 		perror(out);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * guard-demo: guard pages made by madvise(MADV_GUARD_POISON), shown on real
- * memory. Every line that is printed is a fact that was just checked, so the
- * demonstration is a test too.
+ * guard-demo: shows guard pages, made by madvise(MADV_GUARD_POISON). It checks
+ * every fact before it prints it, so the demonstration is a test too.
  *
  * Exit status: 0 all as the contract says, 1 something differs, 2 this kernel
- * has no guard pages, 3 the demonstration itself could not be carried out.
+ * has no guard pages, 3 the demonstration itself could not run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,14 +39,14 @@
 #define SYS_process_madvise	440
 #endif
 
-/* Half of the pages of 8 GiB; of 1 GiB where that is all there is. */
+/* Every other page of 8 GiB, or of 1 GiB if there is not more. */
 #define MILLION			(sizeof(void *) == 8 ? 1UL << 20 : 1UL << 17)
 #define VECTOR			1024	/* UIO_MAXIOV */
 
 static size_t page;
 static unsigned int facts, differ;
 
-/* ---- saying things ---------------------------------------------------- */
+/* ---- output ----------------------------------------------------------- */
 
 __attribute__((noreturn, format(printf, 1, 2)))
 static void die(const char *fmt, ...)
@@ -76,7 +75,7 @@ static void section(const char *fmt, ...)
 	fflush(stdout);
 }
 
-/* One line: what was looked at, what was seen. Not as expected: said twice. */
+/* Prints a fact and what was seen; if it is wrong, on stderr as well. */
 __attribute__((format(printf, 3, 4)))
 static bool fact(bool ok, const char *what, const char *fmt, ...)
 {
@@ -98,7 +97,7 @@ static bool fact(bool ok, const char *what, const char *fmt, ...)
 	return ok;
 }
 
-/* A number to go with the facts: measured, not promised by anybody. */
+/* Prints a measured number, which is not checked. */
 __attribute__((format(printf, 2, 3)))
 static void note(const char *what, const char *fmt, ...)
 {
@@ -112,7 +111,7 @@ static void note(const char *what, const char *fmt, ...)
 	fflush(stdout);
 }
 
-/* 1048576 -> "1,048,576"; a few results may be in use at once. */
+/* 1048576 -> "1,048,576"; only a few results can be in use at once. */
 static const char *commas(unsigned long n)
 {
 	static char ring[8][32];
@@ -138,7 +137,7 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* ---- touching memory and living to tell ------------------------------- */
+/* ---- accesses that may fail ------------------------------------------- */
 
 static sigjmp_buf back;
 static volatile sig_atomic_t armed;
@@ -181,10 +180,7 @@ static void on_fault(int sig, siginfo_t *si, void *context)
 	siglongjmp(back, sig);
 }
 
-/*
- * Runs f(p). 0, or the signal that ended it. The handler leaves by
- * siglongjmp, so the mask is restored by sigsetjmp's second argument.
- */
+/* Runs f(p). Returns 0, or the signal that ended it. */
 static int attempt(void (*f)(volatile char *), volatile char *p)
 {
 	int sig;
@@ -209,7 +205,7 @@ static void store(volatile char *p)
 	*p = 7;
 }
 
-/* Both a load and a store must hit it, at the address that was asked for. */
+/* Both a load and a store must hit it, with the right address. */
 static bool is_guard(char *p)
 {
 	return attempt(load, p) == SIGSEGV && fault_addr == (uintptr_t)p &&
@@ -221,7 +217,7 @@ static bool is_usable(char *p)
 	return !attempt(load, p) && !attempt(store, p);
 }
 
-/* What n pages are: "G" a guard, "-" usable, "?" neither, as in "-G-". */
+/* Describes n pages: "G" a guard, "-" usable, "?" neither, as in "-G-". */
 static const char *shape(char *p, size_t n)
 {
 	static char seen[16];	/* one result at a time */
@@ -242,7 +238,7 @@ static char *map(size_t len, int flags)
 	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
-	/* m68k looks only in the upper 768 MiB by itself */
+	/* Without a hint, m68k looks only in the upper 768 MiB */
 	if (p == MAP_FAILED)
 		p = mmap((void *)0x20000000, len, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -261,7 +257,7 @@ static int unpoison(char *p, size_t len)
 	return madvise(p, len, MADV_GUARD_UNPOISON);
 }
 
-/* A run of pages made like the pattern, every page that is not "." written. */
+/* Maps pages as in the pattern, and writes to every page that is not ".". */
 static char *lay_out(const char *pattern)
 {
 	size_t n = strlen(pattern);
@@ -276,7 +272,7 @@ static char *lay_out(const char *pattern)
 	return p;
 }
 
-/* ---- what the kernel says about this process -------------------------- */
+/* ---- the kernel's figures for this process ---------------------------- */
 
 static unsigned long count_vmas(void)
 {
@@ -317,7 +313,7 @@ static unsigned long page_table_kib(void)
 	return read_number("/proc/self/status", "VmPTE:");
 }
 
-/* KiB of slabs that hold VMAs and the tree over them; 0 if not told. */
+/* KiB of slabs that hold VMAs and their tree; 0 if not known. */
 static unsigned long vma_slab_kib(void)
 {
 	char line[512], name[64];
@@ -343,8 +339,8 @@ static unsigned long vma_slab_kib(void)
 /* ---- (a) bugs ---------------------------------------------------------- */
 
 /*
- * Each buggy function has a section to itself: the linker then tells where it
- * starts and ends, on any architecture, and the instruction pointer of the
+ * Each faulty function has a section of its own. The linker defines symbols for
+ * its start and end on any architecture, so that the instruction pointer of the
  * fault can be checked.
  */
 #define BUG(name) \
@@ -382,7 +378,7 @@ static void fault_facts(int sig, uintptr_t want, const char *where,
 	char label[64];
 
 #if defined(__s390__)
-	/* The hardware tells no more than the page. */
+	/* The hardware reports only the page. */
 	want &= -(uintptr_t)sysconf(_SC_PAGESIZE);
 #endif
 	fact(sig == SIGSEGV, "  signal", "%s",
@@ -454,7 +450,7 @@ static void show_bugs(void)
 
 static const char *how;
 
-/* Guards on pages 0, 2, 4, ... of n pairs; the number that were made. */
+/* Sets guards on pages 0, 2, 4, ... of n pairs; returns their number. */
 static unsigned long poison_alternating(char *base, unsigned long n)
 {
 	static struct iovec v[VECTOR];
@@ -492,7 +488,7 @@ struct stopped {
 	double seconds;
 };
 
-/* The same with PROT_NONE, in a child so that its VMAs go with it. */
+/* The same with PROT_NONE, in a child, whose exit removes the VMAs. */
 static struct stopped protect_alternating(unsigned long n)
 {
 	struct stopped s = { 0 };
@@ -582,7 +578,7 @@ static void show_million(void)
 	     r ? strerror(errno) : "first and last tried");
 	munmap(base, len);
 
-	/* With the limit raised there is no stop to be waited for. */
+	/* With a raised limit it would take too long to get there. */
 	if (limit > 200000)
 		n = 65536;
 	printf("  mprotect(PROT_NONE), vm.max_map_count %s\n", commas(limit));
@@ -642,7 +638,7 @@ static bool child_sees_none(char *p)
 	return looks_like(p, "---");
 }
 
-/* The pages at p are as wanted, the calls before succeeded, and more held. */
+/* The pages at p must be as wanted, and @also, the result of earlier checks, true. */
 static void shape_fact(bool also, const char *what, char *p, const char *want)
 {
 	const char *seen = shape(p, strlen(want));
@@ -739,7 +735,7 @@ static void show_life(void)
 	munmap(p, 3 * page);
 }
 
-/* A probe, not a look at uname: a kernel may carry the series at any version. */
+/* Do not look at uname(): a kernel of any version may have the series. */
 static bool kernel_has_guards(void)
 {
 	char *p = map(page, 0);

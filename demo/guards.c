@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * guards: the guard pages of a process, seen from outside as a checkpointer sees
- * them: by the PAGEMAP_SCAN ioctl, or bit 58 of /proc/PID/pagemap where that does
- * not know of guards.
+ * guards: lists the guard pages of a process from outside, as a checkpointer has
+ * to: by the PAGEMAP_SCAN ioctl, or by bit 58 of /proc/PID/pagemap if the ioctl
+ * does not know guards.
  *
  * usage: guards [-a] [-b] [-s] PID|self
  *   -a  all mappings, not only those with guards
- *   -b  by the bits, even if there is PAGEMAP_SCAN
+ *   -b  by bit 58, even if there is PAGEMAP_SCAN
  *   -s  a line for each mapping, but not for each run of guards
  *
- * It says how it was found out; then, for each mapping in the order of the
+ * It prints which way it used; then, for each mapping in the order of the
  * addresses,
  *
  *   START-END PERM: N guards in R runs, P present, S swapped  NAME
  *
  * and below it START-END PAGES for each run. Addresses are hexadecimal, the end is
- * the first address that does not belong to it; all else counts pages, in decimal.
- * The two last are as the kernel says: Linux 6.13 and later count guards as swapped
- * as well. It needs the right to trace the process (see ptrace(2)). A process that runs
- * meanwhile may change between one mapping and the next: stop it for a view that
- * is of one moment.
+ * the first address after it; other numbers are pages, in decimal. P and S are
+ * the kernel's figures: Linux 6.13 and later count guards as swapped as well. It
+ * needs the right to trace the process (see ptrace(2)). A running process may
+ * change between one mapping and the next, so stop it for a consistent view.
  *
- * Exit status: 0 done, 1 it cannot be done, 2 this kernel does not show guards.
+ * Exit status: 0 done, 1 error, 2 this kernel does not show guards.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,12 +40,12 @@
 #define MADV_GUARD_POISON	102
 #endif
 
-/* Of /proc/PID/pagemap: 64 bits a page. */
+/* /proc/PID/pagemap has 64 bits for each page. */
 #define PM_GUARD_REGION		(1ULL << 58)
 #define PM_SWAP			(1ULL << 62)
 #define PM_PRESENT		(1ULL << 63)
 
-/* Of <linux/fs.h>, which knows these since 6.7, and guards later. */
+/* <linux/fs.h> has these since 6.7, and guards since later. */
 #define SCAN_PRESENT		(1ULL << 3)
 #define SCAN_SWAPPED		(1ULL << 4)
 #define SCAN_GUARD		(1ULL << 8)
@@ -70,7 +69,7 @@ struct mapping {
 	const char *name;
 };
 
-/* What was found in one mapping. */
+/* The figures of a mapping. */
 struct found {
 	uint64_t guards, present, swapped;
 	uint64_t runs;
@@ -94,7 +93,7 @@ static void quit(int status, const char *fmt, ...)
 	exit(status);
 }
 
-/* Runs arrive in order, but one may come in parts. */
+/* Runs arrive in order, but one may arrive in parts. */
 static void add(struct found *f, uint64_t start, uint64_t end, bool guard, bool present,
 		bool swapped)
 {
@@ -119,7 +118,7 @@ static void add(struct found *f, uint64_t start, uint64_t end, bool guard, bool 
 	f->run[f->runs++].end = end;
 }
 
-/* false, with errno, if the kernel does not scan for guards. */
+/* Returns false, with errno, if the kernel does not scan for guards. */
 static bool by_scan(int fd, const struct mapping *m, struct found *f)
 {
 	static struct scan_region region[REGIONS];
@@ -174,9 +173,9 @@ static bool by_bits(int fd, const struct mapping *m, struct found *f)
 typedef bool look(int fd, const struct mapping *m, struct found *f);
 
 /*
- * A kernel that shows no guards may have none, or not show them, and its bit 58
- * is 0 either way. So look at a page of our own, between two that are none.
- * Which of the ways finds it; NULL if none does.
+ * A kernel that shows no guards may have none, or not show them; bit 58 is 0
+ * either way. So try it with a guard of our own, between two other pages.
+ * Returns the way that finds it, or NULL.
  */
 static look *way_to_look(bool only_bits, const char **why)
 {
@@ -190,7 +189,7 @@ static look *way_to_look(bool only_bits, const char **why)
 		quit(1, "/proc/self/pagemap: %s", strerror(errno));
 	if (p == MAP_FAILED)
 		quit(1, "no memory: %s", strerror(errno));
-	/* It may be locked, by mlockall() of who started us. */
+	/* After mlockall(), the page would be locked. */
 	munlock(p, 3 * page);
 	if (madvise(p + page, page, MADV_GUARD_POISON)) {
 		*why = "this kernel has no guard pages";
@@ -265,7 +264,7 @@ int main(int argc, char **argv)
 			quit(1, "%s: cannot read this: %s", path, line);
 		line[strcspn(line, "\n")] = '\0';
 		m.name = line + name;
-		/* Belongs to the kernel, and is in no page table of the process. */
+		/* The kernel's; no page table of the process has it. */
 		if (!strcmp(m.name, "[vsyscall]"))
 			continue;
 		mappings++;
@@ -287,7 +286,7 @@ int main(int argc, char **argv)
 	}
 	if (ferror(maps))
 		quit(1, "%s: %s", path, strerror(errno));
-	/* Nothing at all: the process has ended, and is a zombie. */
+	/* There are no mappings if the process is a zombie. */
 	if (!mappings)
 		quit(1, "%s has no memory", who);
 	printf("%" PRIu64 " guards, %" PRIu64 " kB, in %" PRIu64 " of %" PRIu64 " mappings\n", guards,

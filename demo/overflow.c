@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * overflow: an ordinary threaded program that knows nothing of guard pages made
- * by madvise. It starts threads, prints how its address space looks while all
- * of them live, and lets one recurse without end.
+ * overflow: an ordinary threaded program that does not use guard pages itself.
+ * It starts threads, looks at its address space while all of them live, and has
+ * one recurse without end.
  *
  * usage: overflow THREADS
  *
- * One line: threads, VMAs in all, mappings without access that lie below a
- * stack, and where the recursion ended. Exit status 0 only if it ended by
- * SIGSEGV inside the guard of that thread's stack.
+ * It prints a line with the number of threads, of VMAs, and of mappings without
+ * access below a stack, and the place where the recursion ended. Exit status 0
+ * only if it ended by SIGSEGV inside the guard of that thread's stack.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -92,7 +92,7 @@ static int recurse(int depth)
 	volatile char frame[512];
 
 	frame[0] = depth;
-	/* volatile: the recursion is meant, and no compiler may end it. */
+	/* volatile, or the compiler may remove the recursion. */
 	if (*(volatile uintptr_t *)&low == 1)
 		return 0;
 	return recurse(depth + 1) + frame[0];

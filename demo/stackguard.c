@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT
 /*
- * stackguard: an LD_PRELOAD library by which the thread stacks of an unmodified
- * program are guarded by MADV_GUARD_POISON instead of by a PROT_NONE mapping.
+ * stackguard: an LD_PRELOAD library that guards the thread stacks of unmodified
+ * programs by MADV_GUARD_POISON instead of by PROT_NONE mappings.
  *
  *   LD_PRELOAD=.../stackguard.so program
  *   STACKGUARD_VERBOSE=1   one line on stderr when the program exits
  *   STACKGUARD=off         change nothing, but count as with VERBOSE
  *
- * glibc maps a stack and its guard in one piece and then takes the guard's
- * access away, which splits the mapping: two VMAs a thread. Here glibc is asked
- * for a stack that is larger by the guard and has none, and each thread makes
- * the lowest pages of its stack guards before it runs anything of the program.
- * Stacks then stay one VMA, and neighbouring stacks merge into one.
+ * glibc maps a stack together with its guard and then protects the guard, which
+ * splits the mapping into two VMAs for each thread. This library asks glibc for
+ * a stack that has no guard and is larger by its size, and each thread poisons
+ * the lowest pages of its stack before it runs code of the program. A stack then
+ * stays one VMA, and neighbouring stacks merge.
  *
- * Where guards cannot be had, threads are as safe as before: on a kernel
- * without POISON glibc's own guard is used; in a program whose memory is locked
- * (mlockall), where POISON is refused, the thread protects the pages instead.
+ * Without POISON, threads are as safe as before. If the kernel does not have it,
+ * glibc sets its own guard. If it refuses (after mlockall(), memory is locked),
+ * the thread protects the pages instead.
  *
- * glibc keeps stacks of ended threads and hands them out again. Guards survive
- * that, and poisoning once more changes nothing; what a wider guard of an
- * earlier thread left behind is taken away.
+ * glibc reuses the stacks of ended threads. Guards survive that, and poisoning
+ * them again changes nothing. If an earlier thread had a larger guard, the rest
+ * of it is removed.
  *
- * Not caught, and guarded by glibc as always: threads that libc starts itself
- * (C11 thrd_create, timers and message queues with SIGEV_THREAD, aio,
+ * The library does not see, and glibc guards as always: threads that libc starts
+ * itself (C11 thrd_create, timers and message queues with SIGEV_THREAD, aio,
  * getaddrinfo_a), stacks that the program supplies, programs that call clone(2)
- * themselves, static programs. Written against glibc 2.36; it relies on
+ * themselves, static programs. It is written for glibc 2.36, and relies on
  * pthread_attr_t being copyable for the time of one call.
  */
 #define _GNU_SOURCE
@@ -52,7 +52,7 @@ struct thread {
 	void *(*start)(void *);
 	void *arg;
 	size_t guard;			/* bytes, whole pages */
-	bool poison;			/* or left to glibc */
+	bool poison;			/* else glibc sets the guard */
 	pthread_t self;
 	char *low, *high;		/* the stack with its guard */
 };
@@ -66,7 +66,7 @@ static size_t page;
 static bool kernel_has_guards, counting, switched_off;
 static int report_fd = -1;
 
-/* The widest guard made so far: a reused stack may hold one. */
+/* The largest guard so far; a reused stack may have it. */
 static size_t widest;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,7 +74,7 @@ static struct thread *threads;
 static unsigned long live, peak, peak_vmas, poisoned, protected, plain, failed;
 static bool peak_counted;
 
-/* Of the calling thread: its record, and its guard until the very end. */
+/* The calling thread's record, and its guard, which it needs until the very end. */
 #define PER_THREAD static __thread __attribute__((tls_model("initial-exec")))
 PER_THREAD struct thread *mine;
 PER_THREAD size_t my_guard;
@@ -108,7 +108,7 @@ static void setup(void)
 	const char *s;
 	void *p;
 
-	/* POSIX wants this detour: ISO C has no cast from void * to function. */
+	/* Because ISO C has no cast from void * to a function pointer. */
 	*(void **)&real_create = dlsym(RTLD_NEXT, "pthread_create");
 	*(void **)&real_getattr = dlsym(RTLD_NEXT, "pthread_getattr_np");
 	page = sysconf(_SC_PAGESIZE);
@@ -122,7 +122,7 @@ static void setup(void)
 	if (counting)
 		report_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 200);
 
-	/* A probe, not a version: other kernels have or lack the call too. */
+	/* Try it, because the kernel's version does not tell. */
 	p = mmap(NULL, page, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p != MAP_FAILED) {
@@ -133,8 +133,8 @@ static void setup(void)
 }
 
 /*
- * The VMAs that hold stacks and guards of live threads. Only at a new peak of
- * live threads, and only if asked for.
+ * Counts the VMAs with stacks and guards of live threads, at each new peak of
+ * live threads, if STACKGUARD_VERBOSE asks for it.
  */
 static unsigned long count_vmas(void)
 {
@@ -264,7 +264,7 @@ static void *run(void *record)
 				tally(&plain);
 		}
 	} else {
-		/* Out of memory at once: the stack's end cannot be known. */
+		/* Out of memory, so the end of the stack is not known. */
 		t->guard = 0;
 		tally(&failed);
 	}
@@ -275,7 +275,7 @@ static void *run(void *record)
 	/* leave() runs too if the thread is cancelled or calls pthread_exit. */
 	pthread_cleanup_push(leave, t);
 	result = t->start(t->arg);
-	/* From here on a cancellation would come too late to be of use. */
+	/* A cancellation would be too late from here on. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_cleanup_pop(1);
 	return result;
@@ -286,7 +286,7 @@ static bool has_own_stack(const pthread_attr_t *attr)
 	void *low = NULL;
 	size_t size = 0;
 
-	/* glibc stores the upper end: with none set the sum is zero. */
+	/* glibc stores the upper end, so the sum is zero if none is set. */
 	return !pthread_attr_getstack(attr, &low, &size) &&
 	       (uintptr_t)low + size != 0;
 }
@@ -340,7 +340,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 	return r;
 }
 
-/* What glibc would have said: the guard is no part of the stack. */
+/* As glibc does it, the guard is no part of the stack. */
 EXPORT int pthread_getattr_np(pthread_t thread, pthread_attr_t *attr)
 {
 	struct thread *t = NULL;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stacks: the corners of stackguard, as TAP. It is meant to be run with
- * LD_PRELOAD=stackguard.so, and passes without it too: a program must not be
- * able to tell the difference but by the kind of its guards.
+ * stacks: tests corner cases of stackguard; prints TAP. Run it with
+ * LD_PRELOAD=stackguard.so. It passes without it too, because a program must not
+ * notice a difference other than the kind of its guards.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -44,7 +44,7 @@ static bool faults(volatile char *p)
 struct view {
 	char *low;
 	size_t size, guard;
-	bool ends_well;	/* usable to the last byte, guarded below it */
+	bool ends_well;	/* is usable to the last byte, with a guard below it */
 };
 
 static void look(struct view *v)
@@ -70,7 +70,7 @@ static void *looker(void *arg)
 	return arg;
 }
 
-/* A thread with this stack and guard; what it saw. */
+/* Runs a thread with this stack and guard; returns what it saw. */
 static struct view try_sizes(size_t stack, size_t guard)
 {
 	struct view v = { 0 };
@@ -171,7 +171,7 @@ int main(void)
 	v = try_sizes(stack, 4 * page);
 	ok(v.ends_well && v.guard == 4 * page && v.size == stack,
 	   "a guard of four pages, and the stack is as large as asked for");
-	/* Total size as before: glibc hands out the stack of the last thread. */
+	/* The total size is as before, so glibc reuses the last thread's stack. */
 	w = try_sizes(stack + 3 * page, page);
 	ok(w.ends_well && w.size == stack + 3 * page && w.guard == page,
 	   "a smaller guard on a stack used again");

@@ -3,9 +3,9 @@
  * guard_pages.h: guard pages for programs, with a fall-back.
  *
  * guard_pages_set() makes pages inaccessible with madvise(MADV_GUARD_POISON),
- * also known as MADV_GUARD_INSTALL, where the kernel has it and takes it for
- * that memory; else with mprotect(PROT_NONE). The return value says which, and
- * guard_pages_clear() wants to be told.
+ * also known as MADV_GUARD_INSTALL, if the kernel has it and accepts it for that
+ * memory, else with mprotect(PROT_NONE). It returns which of the two it used;
+ * pass that to guard_pages_clear().
  *
  *	int how = guard_pages_set(p, len);
  *
@@ -14,12 +14,11 @@
  *	...
  *	guard_pages_clear(p, len, PROT_READ | PROT_WRITE, how);
  *
- * For C99 and C++11 or later, gcc or clang, Linux. Nothing to link with. Where
- * the compiler is told to be strict (-std=c99), _DEFAULT_SOURCE or _GNU_SOURCE
- * must be defined before the first #include of the file. Each program or shared
- * object has a state of its own. All functions may be called by any thread, at
- * the same time, after fork(), and from a signal handler. On success they leave
- * errno as it was.
+ * For C99 and C++11 or later, gcc or clang, Linux. There is no library to link.
+ * With -std=c99 and the like, define _DEFAULT_SOURCE or _GNU_SOURCE before the
+ * first #include. Each program or shared object has a state of its own. Any
+ * thread may call the functions at any time, also after fork() and in a signal
+ * handler. If they succeed, they do not change errno.
  */
 #ifndef GUARD_PAGES_H
 #define GUARD_PAGES_H
@@ -51,11 +50,11 @@
 extern "C" {
 #endif
 
-/* How a range was made inaccessible: what guard_pages_set() returns. */
+/* The ways to make a range inaccessible, which guard_pages_set() returns. */
 enum {
-	GUARD_PAGES_FAILED	= -1,	/* it was not; see errno */
+	GUARD_PAGES_FAILED	= -1,	/* none; see errno */
 	GUARD_PAGES_POISON	= 1,	/* guards in page table entries */
-	GUARD_PAGES_PROT_NONE	= 2,	/* a mapping, or several, of its own */
+	GUARD_PAGES_PROT_NONE	= 2,	/* one or more mappings of its own */
 };
 
 /*
@@ -65,9 +64,9 @@ enum {
 __attribute__((weak, visibility("hidden"))) int guard_pages_state_;
 
 /*
- * Does the kernel refuse to read this word, for a system call? A call that
- * seccomp filters let pass, on a value that it never waits for. (Some emulators
- * say that any advice was taken, and do nothing.)
+ * Does the kernel refuse to read this word for a system call? Some emulators
+ * ignore the advice and return success. Seccomp filters permit futex(), and with
+ * this value it never waits.
  */
 static inline int guard_pages_refused_(void *word)
 {
@@ -77,7 +76,7 @@ static inline int guard_pages_refused_(void *word)
 		return 1;
 #endif
 #ifdef SYS_futex_time64
-	/* Kernels for 32 bits need not have the other one. */
+	/* 32-bit kernels may lack the other one. */
 	if (syscall(SYS_futex_time64, word, 128, 1, NULL, NULL, 0) == -1 && errno == EFAULT)
 		return 1;
 #endif
@@ -87,11 +86,11 @@ static inline int guard_pages_refused_(void *word)
 /**
  * guard_pages_available - does this kernel have guard pages?
  *
- * Tries it, on a page of its own, and remembers the answer. Threads that come
- * here first at the same time may each try it, with the same result. If there
- * is no page to try it on, that is not remembered.
+ * Tries it on a page of its own and remembers the answer. Several threads that
+ * are here first at the same time may all try it, with the same result. If it
+ * can map no page to try, it remembers nothing.
  *
- * Return: 1 if it has, 0 if not, or if it cannot be found out now.
+ * Return: 1 if it has, 0 if not, or if there is no page to try.
  */
 static inline int guard_pages_available(void)
 {
@@ -121,14 +120,14 @@ static inline int guard_pages_available(void)
  * @addr: the first page; a multiple of the page size
  * @len: length in bytes, which is rounded up to pages; 0 is a success
  *
- * From its return on, any access to the range by the program is a SIGSEGV with
+ * After it has returned, any access to the range by the program is a SIGSEGV with
  * si_code SEGV_ACCERR and the address in si_addr, and any by the kernel for a
  * system call is EFAULT. Pages that are guards already stay so.
  *
- * mprotect(PROT_NONE) is what it comes to for all of the range if the kernel has
- * no guards or refuses them for a part: memory that is locked, shared or of a
- * file, for example. Contents are freed if the range is private anonymous memory
- * (locked: since Linux 5.18); otherwise, they may come back with the access.
+ * If the kernel has no guards, or refuses them in a part of the range, such as
+ * memory that is locked, shared or of a file, it uses mprotect(PROT_NONE) for all
+ * of the range. It frees contents of private anonymous memory (if locked, since
+ * Linux 5.18); other contents may be there again when the range is accessible.
  *
  * Return: GUARD_PAGES_POISON, GUARD_PAGES_PROT_NONE, or GUARD_PAGES_FAILED with
  * errno set to
@@ -137,9 +136,8 @@ static inline int guard_pages_available(void)
  *		tables, or, for PROT_NONE, the process would have more than
  *		vm.max_map_count mappings
  *   EPERM	a part is sealed (see mseal(2))
- * or what else mprotect(2) says. A part of the range may be inaccessible then:
- * guard_pages_clear() with GUARD_PAGES_PROT_NONE undoes either, or it can be
- * tried again.
+ * or another error of mprotect(2). A part of the range may then be inaccessible:
+ * undo it by guard_pages_clear() with GUARD_PAGES_PROT_NONE, or try again.
  */
 static inline int guard_pages_set(void *addr, size_t len)
 {
@@ -155,12 +153,12 @@ static inline int guard_pages_set(void *addr, size_t len)
 	if (guard_pages_available()) {
 		if (!madvise(addr, len, MADV_GUARD_POISON))
 			return GUARD_PAGES_POISON;
-		/* Only what is refused is worth another way. */
+		/* mprotect() would not help with other errors. */
 		if (errno != EINVAL)
 			return GUARD_PAGES_FAILED;
 	}
 
-	/* In this order: nobody brings back contents between the two. */
+	/* In this order, or another thread could bring contents back. */
 	if (mprotect(addr, len, PROT_NONE))
 		return GUARD_PAGES_FAILED;
 	if (madvise(addr, len, MADV_DONTNEED))
@@ -176,10 +174,10 @@ static inline int guard_pages_set(void *addr, size_t len)
  * @prot: the protection that the memory had, for mprotect()
  * @how: what guard_pages_set() returned for the range
  *
- * With GUARD_PAGES_POISON, guards in the range become empty pages; what is no
- * guard is not touched, and @prot is not used. With GUARD_PAGES_PROT_NONE, all of
- * the range gets @prot, and what guard_pages_set() had made guards of before it
- * came to memory that was refused is undone.
+ * With GUARD_PAGES_POISON, guards in the range become empty pages; other pages do
+ * not change, and @prot is not used. With GUARD_PAGES_PROT_NONE, all of the range
+ * gets @prot, and guards that guard_pages_set() made before the kernel refused a
+ * part of the range become empty pages.
  *
  * Return: 0, or -1 with errno set to
  *   EINVAL	@addr is not aligned, the end is beyond the address space, @how is
@@ -188,7 +186,7 @@ static inline int guard_pages_set(void *addr, size_t len)
  *   ENOMEM	a part of the range is not mapped (the rest is done, if @how is
  *		GUARD_PAGES_POISON), or the process would have more than
  *		vm.max_map_count mappings
- *   EACCES, EPERM	as mprotect(2) says
+ *   EACCES, EPERM	as for mprotect(2)
  */
 static inline int guard_pages_clear(void *addr, size_t len, int prot, int how)
 {
@@ -202,8 +200,8 @@ static inline int guard_pages_clear(void *addr, size_t len, int prot, int how)
 		return -1;
 	}
 	/*
-	 * POISON goes from VMA to VMA until one is refused, and so does this: it
-	 * gets as far, or farther.
+	 * POISON stops at the first VMA that it refuses. UNPOISON refuses no VMA
+	 * that POISON accepts, so it gets at least as far.
 	 */
 	if (guard_pages_available() && madvise(addr, len, MADV_GUARD_UNPOISON))
 		errno = saved;
