@@ -4,16 +4,16 @@
  * overlay, runs one command there and tells the host how the command ended.
  *
  * Three virtio-serial ports lead to vm/watch.c on the host:
- *   vm.out, vm.err  what the command writes, byte for byte (with a terminal,
+ *   vm.out, vm.err  the command's output, byte for byte (with a terminal,
  *                   vm.out carries both directions)
  *   vm.verdict      "up", then "exit STATUS OUT ERR" or "fail TEXT"; OUT and ERR
  *                   are the numbers of bytes sent before it. The host answers
  *                   "ack" when it has them all. Only one process can hold a port
- *                   open and this one never lets go, so that nothing else in
- *                   the guest can speak for it.
+ *                   open. This one never closes it, so that no other process in
+ *                   the guest can fake a verdict.
  *
- * What to do comes in the file /job of the initramfs, a list of KEY=VALUE
- * records that each end in a NUL; see vm/run.
+ * The job is in the file /job of the initramfs, a list of KEY=VALUE records
+ * that each end in a NUL; see vm/run.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -64,9 +64,9 @@ static void log_line(const char *fmt, ...)
 	va_end(ap);
 	if (n >= (int)sizeof(text) - 1)
 		n = sizeof(text) - 2;
-	/* Without it the kernel waits for more before it prints the line. */
+	/* Without the newline, the kernel waits for the rest of the line. */
 	text[n++] = '\n';
-	/* One write is one record. */
+	/* /dev/kmsg takes each write as a record. */
 	if (kmsg >= 0 && write(kmsg, text, n) != n)
 		return;
 }
@@ -89,8 +89,8 @@ static int write_all(int fd, const void *data, size_t len)
 }
 
 /*
- * 9P2000.L hands the host's error numbers on. Where the guest has others, those that
- * tell that there is no such attribute are taken for failures: do not ask then.
+ * 9P2000.L passes the host's error numbers on. Where the guest's differ, it takes
+ * "no such attribute" for a failure, so do not use attributes there.
  */
 #if EOPNOTSUPP != 95
 #define XATTR ",noxattr"
@@ -99,7 +99,7 @@ static int write_all(int fd, const void *data, size_t len)
 #endif
 
 /*
- * The machine is started so that a reboot ends it; a power-off can hang. sun4u's
+ * A power-off can hang. qemu runs with -no-reboot, so a reboot ends it. sun4u's
  * firmware knows no reboot.
  */
 static void __attribute__((noreturn)) end(void)
@@ -113,14 +113,14 @@ static void __attribute__((noreturn)) end(void)
 		pause();
 }
 
-/* Send the last word and wait until the host has taken it. */
+/* Send the verdict and wait until the host has received it. */
 static void __attribute__((noreturn)) say(const char *text)
 {
 	char c, last[4] = "";
 
 	if (write_all(verdict, text, strlen(text)))
 		end();
-	/* Size and dump requests may come first; the host's answer is "ack\n". */
+	/* Size and dump requests may come before the host's "ack\n". */
 	while (memcmp(last, "ack\n", 4)) {
 		ssize_t n = read(verdict, &c, 1);
 
@@ -154,7 +154,7 @@ static void __attribute__((noreturn)) fail(const char *fmt, ...)
 
 static void add(char **list, int *n, char *value)
 {
-	/* The last place stays NULL: exec wants it so. */
+	/* exec() needs a NULL at the end. */
 	if (*n >= MAX - 1)
 		fail("more than %d arguments or settings of one kind", MAX - 1);
 	list[(*n)++] = value;
@@ -241,7 +241,7 @@ static int open_port(const char *want)
 	return found;
 }
 
-/* Ports come up one after another once their driver runs; each says so. */
+/* The ports appear one after another. Wait for the event of each. */
 static void open_ports(void)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
@@ -264,7 +264,7 @@ static void open_ports(void)
 			break;
 		if (poll(&p, 1, 60000) <= 0)
 			fail("virtio-serial ports are missing: CONFIG_VIRTIO_CONSOLE?");
-		/* ENOBUFS: events were lost, look again. */
+		/* ENOBUFS: events were lost, so look at the ports again. */
 		if (recv(s, event, sizeof(event), 0) < 0 && errno != ENOBUFS &&
 		    errno != EINTR)
 			fail("netlink: %s", strerror(errno));
@@ -284,7 +284,7 @@ static void need_mount(const char *src, const char *dir, const char *type,
 		     strerror(errno), hint);
 }
 
-/* Kernels without it are fine. */
+/* For file systems that some kernels lack. */
 static void try_mount(const char *dir, const char *type, const char *data)
 {
 	mkdir(dir, 0755);
@@ -404,7 +404,7 @@ static void put(const char *path, const char *value, const char *hint)
 	close(fd);
 }
 
-/* A swap device in memory, and on it what mkswap(8) would write. */
+/* Make a swap device in memory, with the header that mkswap(8) writes. */
 static void setup_swap(void)
 {
 	long page = sysconf(_SC_PAGESIZE);
@@ -459,7 +459,7 @@ static void on_child(int sig)
 
 	(void)sig;
 	if (write(self_pipe[1], "", 1) < 0) {
-		/* Full: there is a wake-up waiting already. */
+		/* If the pipe is full, a wake-up is waiting already. */
 	}
 	errno = saved;
 }
@@ -477,7 +477,7 @@ static void __attribute__((noreturn)) child(int o, int e, int tty)
 	} else {
 		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	/* All are above 2: the first three are taken in main. */
+	/* All are above 2, because main() opens the first three. */
 	if (dup2(in, 0) < 0 || dup2(o, 1) < 0 || dup2(e, 2) < 0)
 		_exit(125);
 	clearenv();
@@ -488,7 +488,7 @@ static void __attribute__((noreturn)) child(int o, int e, int tty)
 	_exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
 }
 
-/* Pass on what there is; 0 at the end of the file. */
+/* Pass the available output on; returns 0 at the end of the file. */
 static int pass(int from, int to, unsigned long long *count)
 {
 	char buf[32768];
@@ -535,7 +535,7 @@ static void heed(int pty)
 	if (sscanf(line, "size %hu %hu", &w.ws_row, &w.ws_col) == 2 && pty >= 0)
 		ioctl(pty, TIOCSWINSZ, &w);
 	else if (!strcmp(line, "dump"))
-		/* Time is up: which tasks are blocked, what the CPUs do. */
+		/* The time is up: show blocked tasks and all CPUs. */
 		sysrq("wl");
 }
 
@@ -561,7 +561,7 @@ static int run(unsigned long long *nout, unsigned long long *nerr)
 
 	if (chdir(job.cwd))
 		fail("cannot enter %s: %s", job.cwd, strerror(errno));
-	/* execvp and the shebang look for programs along the job's PATH. */
+	/* execvp() and "#!/usr/bin/env" look for programs in the job's PATH. */
 	for (i = 0; i < job.nenv; i++)
 		putenv(job.env[i]);
 	if (job.tty)
@@ -624,8 +624,8 @@ static int run(unsigned long long *nout, unsigned long long *nerr)
 	}
 
 	/*
-	 * What the command left running ends here, so that its teardown too is
-	 * in the log that is scanned.
+	 * Kill what the command left running, so that the log also has the
+	 * complaints of its exit.
 	 */
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
@@ -649,7 +649,7 @@ static int run(unsigned long long *nout, unsigned long long *nerr)
 	return WEXITSTATUS(status);
 }
 
-/* With kmemleak=on: what leaked goes into the log, where the scan finds it. */
+/* With kmemleak=on, print leaks to the log, where the scan finds them. */
 static void leaks(void)
 {
 	static const char path[] = "/sys/kernel/debug/kmemleak";
@@ -661,7 +661,7 @@ static void leaks(void)
 	if (fd < 0)
 		return;
 	if (write(fd, "scan", 4) == 4) {
-		/* It reports an object once it is 5 s old, and no event says so. */
+		/* It reports objects only when they are 5 s old. */
 		nanosleep(&age, NULL);
 		if (write(fd, "scan", 4) != 4)
 			log_line("<4>vm: BUG: kmemleak cannot scan");
@@ -687,7 +687,7 @@ int main(void)
 	}
 	umask(022);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, "mode=0755");
-	/* With no console, the first three descriptors are not there. */
+	/* Without a console, the first three descriptors are not open. */
 	do
 		i = open("/dev/null", O_RDWR);
 	while (i >= 0 && i < 2);
@@ -703,7 +703,7 @@ int main(void)
 	setup_system();
 	status = run(&nout, &nerr);
 
-	/* Let frees that wait for RCU happen, and be complained about, now. */
+	/* Wait for RCU, so that frees and the complaints about them come now. */
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	if (chdir("/"))
 		fail("/: %s", strerror(errno));
@@ -712,7 +712,7 @@ int main(void)
 	for (i = job.nrw - 1; i >= 0; i--)
 		if (umount2(job.rw[i], 0))
 			fail("cannot unmount %s: %s", job.rw[i], strerror(errno));
-	/* By this line the scan knows that it has the whole log. */
+	/* From this line vm/run knows that the log is complete. */
 	log_line("<4>vm: end %s", job.nonce);
 	snprintf(line, sizeof(line), "exit %d %llu %llu\n", status, nout, nerr);
 	say(line);

@@ -2,8 +2,8 @@
 /*
  * watch TIMEOUT TTY RESULT QEMULOG qemu args...
  *
- * Runs one qemu for vm/run, passes on what the guest's command writes, and
- * writes into the file RESULT, in one line, how it went:
+ * Runs qemu for vm/run, passes on the output of the guest's command, and writes
+ * a line with the result to the file RESULT:
  *   exit N      the command ended with status N
  *   fail TEXT   the guest could not start the command
  *   early N     qemu ended with status N before the guest's init was up
@@ -126,7 +126,7 @@ static void start(char **argv, const char *qemu_log)
 	if (!qemu) {
 		int null, high[3];
 
-		/* Ctrl-C is ours to handle; and without us it has to end. */
+		/* qemu must not get our Ctrl-C, and must end if we die. */
 		setpgid(0, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		sigemptyset(&none);
@@ -169,11 +169,11 @@ static void fill(struct stream *s)
 
 static void flush(struct stream *s)
 {
-	/* A pipe that polls as writable takes this much without blocking. */
+	/* If a pipe polls as writable, a write of this size does not block. */
 	size_t want = s->len - s->off > 4096 ? 4096 : s->len - s->off;
 	ssize_t n = want;
 
-	/* After an error the rest is read and dropped: the guest goes on. */
+	/* After an error, read and drop the rest, so that the guest goes on. */
 	if (!s->error) {
 		n = write(s->to, s->buf + s->off, want);
 		if (n < 0) {
@@ -188,7 +188,7 @@ static void flush(struct stream *s)
 		s->len = 0;
 }
 
-/* Keys for the guest. Ctrl-A x ends it, as it ends qemu; Ctrl-A Ctrl-A is one. */
+/* Keys for the guest. As in qemu, Ctrl-A x ends it and Ctrl-A Ctrl-A sends Ctrl-A. */
 static int type(void)
 {
 	static int prefix;
@@ -197,7 +197,7 @@ static int type(void)
 	size_t len = 0;
 
 	if (n <= 0) {
-		/* The end of a file that is typed: what Ctrl-D says. */
+		/* At the end of our stdin, send Ctrl-D. */
 		send[len++] = 4;
 		if (write(stream[0].from, send, len) < 0)
 			return 0;
@@ -227,7 +227,7 @@ static int type(void)
 static void tell(const char *line)
 {
 	if (send(verdict, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-		/* It is gone or stuck: what follows will notice. */
+		/* The guest is gone or stuck; the main loop will notice. */
 	}
 }
 
@@ -242,7 +242,7 @@ static void tell_size(void)
 	tell(line);
 }
 
-/* "exit N OUT ERR", nothing more and nothing less. */
+/* Accepts only "exit N OUT ERR". */
 static int parse(const char *line, int *status, unsigned long long *out,
 		 unsigned long long *err)
 {
@@ -311,7 +311,7 @@ int main(int argc, char **argv)
 		    waitpid(qemu, &code, WNOHANG) == qemu)
 			qemu = 0;
 
-		/* Before the verdict the limit is the caller's, then our own. */
+		/* The caller's limit until the verdict, then our own. */
 		if (gone_by) {
 			left = gone_by - t;
 			if (left <= 0)
@@ -331,7 +331,7 @@ int main(int argc, char **argv)
 			}
 		}
 
-		/* All output is through: let the guest go. */
+		/* All output has arrived, so let the guest end. */
 		if (ended && !gone_by && !stream[0].len && !stream[1].len &&
 		    (*failed || (stream[0].count >= want[0] &&
 				 stream[1].count >= want[1]))) {
@@ -351,7 +351,7 @@ int main(int argc, char **argv)
 
 			p[i].fd = s->len ? s->to : s->from;
 			p[i].events = s->len ? POLLOUT : POLLIN;
-			/* Nothing to wait for: the rest is dropped. */
+			/* The reader is gone; drop the rest. */
 			if (s->len && s->error)
 				flush(s), left = 0, p[i].fd = -1;
 		}
@@ -419,7 +419,7 @@ int main(int argc, char **argv)
 	if (stream[0].count != want[0] || stream[1].count != want[1])
 		result("lost some of the command's output");
 	for (i = 0; i < 2; i++)
-		/* A reader that has seen enough is no error, as in any pipe. */
+		/* As in any pipe, it is no error if the reader closes it. */
 		if (stream[i].error && stream[i].error != EPIPE)
 			result("output %s: %s", i ? "stderr" : "stdout",
 			       strerror(stream[i].error));
