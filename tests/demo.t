@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The demonstration, in the guest: all that it shows must hold, and on a kernel
-# without guards it must say so in one line and show nothing.
+# Runs the demonstration in the guest: each of its facts must hold. On a kernel without
+# guards it must print one line that says so, and nothing else.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d) || exit 1

@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What the series has written in the kernel's Documentation/: no warnings that the
-# base does not have. By docutils, each file alone; and by sphinx with the kernel's
-# own configuration (as "make SPHINXDIRS=admin-guide/mm htmldocs"), the directory
-# that most of it is in.
+# The series adds no warning in the kernel's Documentation/. docutils checks each file
+# by itself, and sphinx, with the kernel's own configuration (as in "make
+# SPHINXDIRS=admin-guide/mm htmldocs"), the directory with most of the changes.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What POISON does when something fails, as far as a kernel without fault
-# injection can tell: tests/failures/failures.c in the guest. soak-debug.t lets
-# allocations fail one by one. IMAGE is the kernel (x86_64-base).
+# Runs tests/failures/failures.c in the guest: POISON without memory, with signals, at
+# limits, as far as that needs no fault injection. soak-debug.t has allocations fail one
+# by one. IMAGE is the kernel (x86_64-base).
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Poisons and unpoisons a range that three threads fault in as fast as they can.
- * Every call must return 0, and after each POISON no page of the range may be
- * read or written, until the UNPOISON.
+ * Every call must return 0, and after each POISON every access must fail until
+ * the UNPOISON.
  *
  * usage: faulters MODE ROUNDS
  *   plain  64 pages
@@ -40,7 +40,7 @@ static void on_segv(int sig)
 	siglongjmp(escape, 1);
 }
 
-/* Whether the access to one page is a SIGSEGV; the handler needs no mask. */
+/* Is the access to one page a SIGSEGV? */
 static bool is_guard(size_t i, bool write)
 {
 	volatile char *p = range + i * page;
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
 			printf("# round %lu: POISON: %s\n", round, strerror(errno));
 			bad++;
 		}
-		/* Of a huge range some, others each time: it is the race that counts */
+		/* In a huge range, check other pages in each round */
 		for (size_t i = huge ? round % 8 : 0; i < pages; i += huge ? 8 : 1) {
 			if (!is_guard(i, round & 1)) {
 				printf("# round %lu: page %zu of %zu can be %s\n", round, i,

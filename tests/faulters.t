@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# POISON holds, and always ends, while other threads fault in the same range:
-# tests/faulters.c in the guest, alone, with fork, with swap, with huge pages.
-# ROUNDS (1000) says how often; make soak takes 10000.
-# Where more CPUs spin than there are, 12000 in all have taken half an hour.
+# POISON holds, and always ends, while other threads fault in the same range. Runs
+# tests/faulters.c in the guest: alone, with fork, with swap, with huge pages.
+# ROUNDS is the number of rounds (1000; make soak uses 10000). If more CPUs spin than
+# the host has, 12000 in all take half an hour.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-# In the guest: all four, whatever becomes of one.
+# In the guest, run all four, even if one fails.
 if [ "${1:-}" = guest ]; then
 	status=0
 	for mode in plain fork swap huge; do

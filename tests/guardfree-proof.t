@@ -1,18 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# guardfree finds every error of the detection matrix and says it rightly, and
-# says nothing of the good twins; and holds a million objects in 16 VMAs. Natively
-# where the kernel has the calls; in the guest all of it if not, else the cases that
-# the kernel has most to do with. (The comparison with other tools is
-# guardfree/proof/run; here nothing is compared and nothing is timed.)
+# guardfree finds and correctly reports every error of the detection matrix, reports
+# nothing for the good twins, and holds a million objects in 16 VMAs. All of it runs
+# natively if the kernel has the calls, and then the guest runs only the cases that
+# depend most on the kernel. Otherwise the guest runs all. (guardfree/proof/run compares
+# guardfree with other tools; this test does not, and measures no time.)
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 image=${IMAGE:-x86_64-base}
 proof=$top/guardfree/proof
 
-# matrix_ok NAME TSV STATUS REGEX: a line for each error that was missed, said wrongly,
-# or whose twin was reported; and all cases of these names were run.
+# matrix_ok NAME TSV STATUS REGEX: prints each error that was missed or reported wrongly,
+# or whose good twin was reported, and checks that all cases of these names were run.
 matrix_ok() {
 	awk -F '\t' '
 	NR > 1 && ($4 !~ /^(report|late)$/ || $6 != "-") { print $1 ": bad: " $4 ", report: " $6 }
@@ -34,11 +34,11 @@ scale_ok() {
 		END { exit !ok }'
 	verdict $? "$1"
 }
-# With no bytes beside the object to be looked at, its page stays untouched: a million
-# are 4 GB otherwise.
+# With no bytes beside the object to check, guardfree does not touch its page. Otherwise
+# a million would take 4 GB.
 million='GUARDFREE_OPTIONS=check=0 build/guardfree/guardfree build/guardfree/proof/scale untouched 1000000 600'
 
-# In the guest: the matrix, a line that says its status, the scale.
+# In the guest, run the matrix, print its status, run the scale.
 if [ "${1:-}" = guest ]; then
 	"$proof/matrix" --tools guardfree-preload --no-stacks --cases "$2"
 	echo "status $?"
@@ -55,12 +55,12 @@ cases=$(wc -l <"$build/guardfree/proof/plain/cases.tsv")
 cd "$top" || bail "cannot enter $top"
 
 some=.
-# A kernel without the calls is no failure here: the guest has them.
+# If the kernel lacks the calls, only the guest is tested.
 if "$build/guardfree/proof/has-guards"; then
 	"$proof/matrix" --tools guardfree >"$tmp/native.tsv" 2>"$tmp/errors"
 	matrix_ok "native: $cases errors found, the stacks are right, $cases good twins in silence" \
 		"$tmp/native.tsv" $? .
-	# What threads, children and the kernel do, large ones, page boundaries
+	# Cases with threads, children, system calls, large objects, page boundaries
 	some='thread|child|kernel|large|huge|page|aligned|race|zero|cxx-uaf'
 	scale_ok 'native: a million objects live in at most 16 VMAs' "$(eval "$million" 2>&1)"
 else

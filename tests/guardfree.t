@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# guardfree's own tests, guardfree/tests/run: on the running kernel where it has
-# guard pages, and in the guest: all of them there if they did not run natively,
-# else those that have most to do with the kernel. Each is one here.
+# guardfree's own tests, guardfree/tests/run: on the running kernel if it has guard pages,
+# and in the guest. The guest runs all of them if the running kernel cannot, else only
+# those that depend most on the kernel. Each is a test here.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,7 +13,7 @@ make -s -C guardfree tests >"$out" 2>&1
 verdict $? 'guardfree: library, command and tests are built'
 [ "$failed" = 0 ] || done_testing
 
-# tests_in WHERE COMMAND...: its TAP, numbered anew, with WHERE before it
+# tests_in WHERE COMMAND...: prints its TAP with new numbers, and WHERE before each name
 tests_in() {
 	where=$1
 	shift

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of include/guard_pages.h: C that is C++ as well. Also compiled once more
- * with -DSECOND, to see that two files of a program share what was found out.
+ * Tests of include/guard_pages.h: C that is C++ as well. It is compiled again with
+ * -DSECOND, to test that two files of a program share the result of the probe.
  *
  * usage: helper poison|mainline|fallback
- *   what the kernel is expected to have: the guards of this series, those of
- *   Linux 6.13 and later, or none.
+ *   the guards that the kernel should have: those of this series, those of Linux
+ *   6.13 and later, or none.
  * usage: helper which
- *   says which of the three it seems to be, without the header.
+ *   finds out which of the three it is, without the header.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -56,7 +56,7 @@ int *second_state(void);
 #define PAGES		16
 
 static size_t page;
-static int expected;		/* how private anonymous memory is guarded */
+static int expected;		/* the way for private anonymous memory */
 static int mainline;
 static int count, failed, in_test;
 
@@ -77,9 +77,9 @@ static int check(int good, const char *fmt, ...)
 	return 0;
 }
 
-/* Line and expression are said where it fails. */
+/* A failure prints line and expression. */
 #define CHECK(expr)	check(!!(expr), "line %d: %s", __LINE__, #expr)
-/* A call that is to fail, with this errno. */
+/* The call must fail with this errno. */
 #define FAILS(expr, error) do { \
 	errno = 0; \
 	CHECK((expr) == -1); \
@@ -95,7 +95,7 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 {
 	(void)sig;
 	(void)context;
-	/* Not one that a test asked for. */
+	/* No test expects this one. */
 	if (!touching)
 		_exit(99);
 	touching = 0;
@@ -104,11 +104,11 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 	siglongjmp(back, 1);
 }
 
-/* 0: the access is allowed. 1: SIGSEGV as it should be. -1: another one. */
+/* 0: the access succeeds. 1: it is a SIGSEGV as it should be. -1: another one. */
 static int touch(char *p, int write)
 {
 	if (sigsetjmp(back, 1))
-		/* Mainline says SEGV_MAPERR for its guards on some architectures. */
+		/* Mainline has SEGV_MAPERR for guards on some architectures. */
 		return (sig_code == SEGV_ACCERR || (mainline && sig_code == SEGV_MAPERR)) &&
 		       sig_addr == p ? 1 : -1;
 	touching = 1;
@@ -128,7 +128,7 @@ static int all_guarded(char *p, size_t n)
 	for (i = 0; i < n; i++) {
 		if (touch(p + i * page + 5, 0) != 1 || touch(p + (i + 1) * page - 1, 1) != 1)
 			return 0;
-		/* And by the kernel. */
+		/* Have the kernel access it too. */
 		if (!guard_pages_refused_(p + i * page))
 			return 0;
 	}
@@ -153,7 +153,7 @@ static char *map(size_t n, int flags)
 {
 	void *p = mmap(NULL, (n + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	/* Between two that it cannot merge with. */
+	/* Between two mappings that it cannot merge with. */
 	if (p != MAP_FAILED)
 		p = mmap((char *)p + page, n * page, RW, flags | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (p == MAP_FAILED) {
@@ -183,9 +183,9 @@ static int vmas(const char *p, size_t len)
 	return n;
 }
 
-/* ---- seccomp: kernels that refuse, or lie --------------------------------- */
+/* ---- seccomp: kernels that refuse, or ignore the advice -------------------- */
 
-/* madvise() with this advice comes to this errno; 0: a success that does nothing. */
+/* Has madvise() with this advice fail with this errno, or, if 0, do nothing and succeed. */
 static int filter(int advice, int error)
 {
 	struct sock_filter code[] = {
@@ -204,7 +204,7 @@ static int filter(int advice, int error)
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0);
 }
 
-/* ---- the tests; each in a process of its own, which has not probed yet ------ */
+/* ---- the tests, each in a process that has not probed yet ------------------- */
 
 static void probe(void)
 {
@@ -214,7 +214,7 @@ static void probe(void)
 	CHECK(guard_pages_available() == (expected == GUARD_PAGES_POISON));
 	CHECK(errno == 4711);
 	CHECK(guard_pages_state_ == (expected == GUARD_PAGES_POISON ? 1 : 2));
-	/* It is not tried again. */
+	/* It does not try again. */
 	CHECK(!filter(MADV_GUARD_POISON, ENOSYS));
 	CHECK(guard_pages_available() == (expected == GUARD_PAGES_POISON));
 }
@@ -226,7 +226,7 @@ static void probe_leaves_nothing(void)
 
 	guard_pages_available();
 	now = vmas(NULL, SIZE_MAX);
-	/* malloc() of stdio may have made the heap. */
+	/* stdio's malloc() may have created the heap. */
 	check(now == was || sbrk(0) != end, "%d mappings before, %d after", was, now);
 }
 
@@ -277,12 +277,12 @@ static void set_and_clear(void)
 	CHECK(all_hold(p, 4, 3));
 	CHECK(all_hold(p + 12 * page, 4, 3));
 	CHECK(vmas(p, PAGES * page) == (how == GUARD_PAGES_POISON ? 1 : 3));
-	/* There is no nesting. */
+	/* Guards do not nest. */
 	CHECK(guard_pages_set(p + 3 * page, 9 * page) == expected);
 	CHECK(all_guarded(p + 3 * page, 9));
 	CHECK(guard_pages_clear(p + 3 * page, 9 * page, RW, how) == 0);
 	CHECK(errno == 4711);
-	/* What was there has been freed. */
+	/* The contents have been freed. */
 	CHECK(!mincore(p, PAGES * page, core));
 	CHECK((core[2] & 1) && !(core[3] & 1) && !(core[11] & 1) && (core[12] & 1));
 	CHECK(all_hold(p + 3 * page, 9, 0));
@@ -308,7 +308,7 @@ static void lengths(void)
 {
 	char *p = map(PAGES, MAP_PRIVATE);
 
-	/* 0 is a success that does nothing, and what is begun is done. */
+	/* 0 succeeds and does nothing; a length is rounded up to pages. */
 	CHECK(guard_pages_set(p, 0) == expected);
 	CHECK(touch(p, 1) == 0);
 	CHECK(guard_pages_set(p, page + 1) == expected);
@@ -361,14 +361,14 @@ static void locked_memory(void)
 	unmap(p, PAGES);
 }
 
-/* The page that is tried is locked, and POISON refuses locked memory. */
+/* The probe's page is locked, and POISON refuses locked memory. */
 static void probe_under_mlockall(void)
 {
 	CHECK(!mlockall(MCL_FUTURE | MCL_ONFAULT));
 	CHECK(guard_pages_available() == (expected == GUARD_PAGES_POISON));
 }
 
-/* The first part can be poisoned, the second not: all are guards in the end. */
+/* The kernel accepts POISON in the first part, not in the second; both must be guarded. */
 static void partly_refused(void)
 {
 	char *p = map(PAGES, MAP_PRIVATE);
@@ -393,7 +393,7 @@ static void shared_memory(void)
 
 	memset(p, 3, PAGES * page);
 	how = guard_pages_set(p + page, 4 * page);
-	/* Mainline takes it since 6.15. */
+	/* Mainline accepts it since 6.15. */
 	CHECK(how == GUARD_PAGES_PROT_NONE || (mainline && how == GUARD_PAGES_POISON));
 	CHECK(all_guarded(p + page, 4));
 	CHECK(guard_pages_clear(p + page, 4 * page, RW, how) == 0);
@@ -422,7 +422,7 @@ static void sealed_memory(void)
 
 	CHECK(!mprotect(p, PAGES * page, PROT_READ));
 	if (syscall(SYS_mseal, p, PAGES * page, 0L)) {
-		/* 32-bit has none; nor has 6.9. */
+		/* 32-bit kernels and 6.9 have none. */
 		CHECK(errno == ENOSYS || errno == EPERM);
 		return;
 	}
@@ -430,7 +430,7 @@ static void sealed_memory(void)
 	CHECK(touch(p, 0) == 0);
 }
 
-/* Who is told of more mappings than there may be gets ENOMEM, and no guard. */
+/* With too many mappings, the call fails with ENOMEM and sets no guard. */
 static void too_many_mappings(void)
 {
 	const size_t n = 140000;
@@ -458,7 +458,7 @@ static void too_many_mappings(void)
 	unmap(p, n);
 }
 
-/* A filter that knows nothing of this advice. */
+/* A filter that does not know this advice. */
 static void refused_by_seccomp(void)
 {
 	char *p = map(PAGES, MAP_PRIVATE);
@@ -473,7 +473,7 @@ static void refused_by_seccomp(void)
 	unmap(p, PAGES);
 }
 
-/* As emulators do: "only a hint". */
+/* As emulators do: they take it for a hint, and ignore it. */
 static void success_without_guards(void)
 {
 	char *p = map(PAGES, MAP_PRIVATE);

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# include/guard_pages.h: it compiles as C and C++, strictly, with gcc and clang,
-# for 64 and 32 bits; and tests/helper.c holds where guards are (x86_64-base),
-# where there are none (x86_64-base-unpatched), and on the kernel of this machine.
+# include/guard_pages.h compiles as C and C++, strictly, with gcc and clang, for 64 and
+# 32 bits. tests/helper.c passes on a kernel with guards (x86_64-base), without them
+# (x86_64-base-unpatched), and on the kernel of this machine.
 set -u
 
-# In the guest: each program, whatever becomes of one. The name first.
+# In the guest, run every program, even if one fails.
 if [ "${1:-}" = guest ]; then
 	expected=$2
 	shift 2
@@ -27,8 +27,8 @@ rm -rf "$bin"
 mkdir -p "$bin" || bail 'cannot write to build/tests'
 cd "$top" || exit 1
 
-# Headers of the kernel for 32 bits come with gcc-multilib, which would take the
-# cross compilers away; ours are the same for both.
+# gcc-multilib has the kernel headers for 32 bits, but conflicts with the cross
+# compilers. The headers in build/ serve both.
 asm="-isystem $build/headers/x86_64/include"
 
 # build_one NAME COMPILER...: two objects of tests/helper.c, as one program.
@@ -36,7 +36,7 @@ asm="-isystem $build/headers/x86_64/include"
 build_one() {
 	name=$1
 	shift
-	# clang++ and g++ would want the C++ library, which nothing here uses.
+	# Link with the C compiler: clang++ and g++ would need the C++ library.
 	link=${1%++}
 	[ "$link" != g ] || link=gcc
 	m32=
@@ -65,7 +65,7 @@ clang-32 clang -m32
 g++-32 g++ -m32 -x c++
 END
 
-# Alone, and with what it needs said if that is missing.
+# It compiles by itself, or names the macro that is missing.
 for std in c99 gnu11; do
 	printf '#define _DEFAULT_SOURCE\n#include "guard_pages.h"\n#include "guard_pages.h"\nint x;\n' >"$tmp/alone.c"
 	works "alone, twice, -std=$std" \
@@ -76,7 +76,7 @@ printf '#include "guard_pages.h"\nint x;\n' >"$tmp/strict.c"
 	grep -q '#error "guard_pages.h: define _DEFAULT_SOURCE' "$out"
 verdict $? '-std=c99 without _DEFAULT_SOURCE: says what to define'
 
-# results WHAT STATUS FILE: the tests of each program in it, as ours.
+# results WHAT STATUS FILE: prints the results of the programs in FILE as TAP of ours.
 results() {
 	perl -ne '
 		BEGIN { ($what, $n) = splice @ARGV, 0, 2; }
@@ -99,7 +99,7 @@ results() {
 	failed=$((failed + bad))
 	echo "status $2; 240 and above: see vm/run --help" >"$out"
 	[ "$2" = 0 ]
-	verdict $? "$1: ended by itself, and the kernel had nothing to say"
+	verdict $? "$1: ended by itself, without a kernel complaint"
 }
 
 run_in() { # IMAGE EXPECTED

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The scripts of kernel/ with good and bad input, on a source tree of five files:
-# seconds, no kernel build, no network. TAP.
+# Runs the scripts of kernel/ with good and bad input on a source tree of five files.
+# Takes seconds, without kernel build or network. TAP.
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 dir=$(mktemp -d) || exit 1
@@ -44,7 +44,7 @@ works()
 	if "$@" >"$out" 2>&1; then ok "$what"; else not_ok "$what"; fi
 }
 
-# fails NAME WORDS COMMAND...: non-zero, and one line on stderr with these words.
+# fails NAME WORDS COMMAND...: the status must not be 0, stderr one line with these words.
 fails()
 {
 	what=$1 words=$2
@@ -66,7 +66,7 @@ upto() { UPTO=$1 "$top/kernel/tree"; }
 t=$BUILD/linux
 gt() { git -C "$t" "$@"; }
 
-# A source: what tells its version, and files to patch.
+# Makes a source tree: files with its version, and files to patch.
 fake() # DIR VERSION PATCHLEVEL
 {
 	mkdir -p "$1/mm" "$1/lib"
@@ -114,7 +114,7 @@ fails 'KVER 6.12.8 is no prefix' 'not on offer' with_apt kver 6.12.
 fails 'no package' 'apt does not know' with_apt env NOTHING=1 "$top/kernel/fetch"
 fails 'no network' 'cannot download .*no route' with_apt kver newest
 echo not a package >"$dir/pkg/deb"
-fails 'a package that apt does not vouch for' 'index says none' with_apt env DEB="$dir/pkg/deb" "$top/kernel/fetch"
+fails 'a package whose hash is not in the index of apt' 'index says none' with_apt env DEB="$dir/pkg/deb" "$top/kernel/fetch"
 is 'a refused package leaves nothing' '' "$(find "$BUILD" -name base.env -o -path '*/fetch/*')"
 cat >"$dir/bin/df" <<'END'
 #!/bin/sh
@@ -137,7 +137,7 @@ is 'and recorded' "KVER=6.12.9 SHA256=$sum" "$(grep -E '^(KVER|SHA256)' "$BUILD/
 works 'a second fetch needs no apt' env PATH="$PATH" NOTHING=1 "$top/kernel/fetch"
 
 # --- tree
-# What an interrupted run leaves is not trusted.
+# Leftovers of an interrupted run must not be used.
 mkdir -p "$BUILD/linux.tmp/mm" "$BUILD/unpack.tmp"
 echo half >"$BUILD/linux.tmp/mm/a.c"
 works 'the package is laid out' "$top/kernel/tree"
@@ -206,7 +206,7 @@ is 'banners stay' '[A] mm-one mm-four mm-two [B] lib-a-new-name' "$(shape)"
 is 'old files are gone' 4 "$(find "$SERIES" -name '*.patch' | wc -l)"
 gt checkout -q -B series series~1
 works 'a section loses its only patch' "$top/kernel/series"
-is 'its banner is kept, and said' '[A] mm-one mm-four mm-two [B] 1' "$(shape) $(grep -c 'check the sections' "$out")"
+is 'its banner is kept, with a warning' '[A] mm-one mm-four mm-two [B] 1' "$(shape) $(grep -c 'check the sections' "$out")"
 change 3 lib/b.c 'lib: back'
 "$top/kernel/series" >"$out" 2>&1
 
@@ -224,7 +224,7 @@ END
 works 'the cover letter is brought up to date' "$top/kernel/series"
 is 'between its marks' '[PATCH 6.12 0/4] Prose. 1 0 End.' "$(sed -n 's/^Subject: \(.*\) pages/\1/p; /^Prose/p' "$SERIES/0000-cover-letter.patch" | tr '\n' ' ')$(grep -c '4 insertions' "$SERIES/0000-cover-letter.patch") $(grep -c '^old' "$SERIES/0000-cover-letter.patch") $(tail -n 1 "$SERIES/0000-cover-letter.patch")"
 
-# --- what must not be lost
+# --- work in build/linux must not be lost
 echo edit >>"$t/mm/a.c"
 fails 'series with uncommitted changes' 'uncommitted' "$top/kernel/series"
 cp -r "$SERIES" "$dir/kept"
@@ -318,13 +318,14 @@ works 'distclean' "$top/kernel/clean" --all
 is 'leaves nothing' '' "$(ls -d "$BUILD" 2>/dev/null)"
 fails 'build without a tree' "make tree" "$top/kernel/build"
 
-# --- the cache of the compiler does not see what .incbin takes in: kernel/cc leaves it out
+# --- ccache does not see .incbin, so kernel/cc does not cache such files
 if command -v ccache >/dev/null; then
 	mkdir "$dir/cc"
 	printf '.section .rodata\n.incbin "data"\n' >"$dir/cc/a.S"
 	printf 'asm(".incbin \\"data\\"");\n' >"$dir/cc/b.c"
 	echo 'int x;' >"$dir/cc/c.c"
-	# compiled SOURCE: twice, with other data; which of them the second object has
+	# compiled SOURCE: compiles it twice, with different data; prints the data in the
+	# second object
 	compiled()
 	{
 		for d in first-data second-data; do
@@ -342,7 +343,7 @@ else
 	echo "ok $n - the cache and .incbin # SKIP no ccache"
 fi
 
-# --- each line of the fragments says one thing, and says it once
+# --- no option occurs twice in a fragment
 dup=$(for f in "$top"/kernel/config/*.config "$top"/kernel/config/arch/*.config; do
 	sed -n 's/^\(CONFIG_[A-Za-z0-9_]*\)=.*/\1/p; s/^# \(CONFIG_[A-Za-z0-9_]*\) is not set$/\1/p' "$f" | sort | uniq -d
 done)

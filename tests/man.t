@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# docs/man/: the patches apply to the pages of Debian's manpages packages, which
-# are those of man-pages 6.03 byte for byte; man, groff and mandoc have no warnings
-# that they have not had before; the program in them compiles.
+# The patches in docs/man/ apply to the pages of Debian's manpages packages, which are
+# byte for byte those of man-pages 6.03; man, groff and mandoc print no new warnings; the
+# example program compiles.
 #
 # MANPAGES=DIR: a tree of man-pages 6.03 (man2/, man5/) instead of the packages.
 set -u
@@ -16,7 +16,7 @@ kept=$build/fetch/manpages-$version
 
 # --- the pages ----------------------------------------------------------------
 
-# As Debian's packages have them; apt is asked once.
+# Get the pages from Debian's packages, once.
 fetch() {
 	[ -s "$kept/man2/madvise.2" ] && return
 	mkdir -p "$tmp/deb" "$build/fetch" || return 1
@@ -35,7 +35,7 @@ fetch() {
 		gunzip "$kept.new/"man?/*.gz && mv "$kept.new" "$kept"
 }
 
-# What needs the pages, in a directory of its own.
+# The checks, on a copy of the pages in a repository.
 pages() {
 	repo=$tmp/pages
 	{
@@ -44,14 +44,14 @@ pages() {
 			git add -A && git commit -q -m 'man-pages 6.03' && git tag base
 	} >"$out" 2>&1 || bail "cannot make a repository of the pages: $(tail -n 1 "$out")"
 
-	# The blob that a patch says it is made for is the one that is there.
+	# Each patch must be made for the blob that the page has.
 	sed -n 's/^index \([0-9a-f]*\)\.\..*/\1/p' "$patches"/*.patch | while read -r blob; do
 		case $blob in *[!0]*) ;; *) continue ;; esac
 		git rev-parse -q --verify "$blob^{blob}" >/dev/null || echo "$blob"
 	done >"$tmp/blobs"
 	git am -q "$patches"/*.patch >"$out" 2>&1
 	status=$?
-	# Of those that one patch changes after another, the later have blobs of ours.
+	# If several patches change a page, the later ones are made for a blob of ours.
 	while read -r blob; do
 		git rev-parse -q --verify "$blob^{blob}" >/dev/null || echo "no page is blob $blob"
 	done <"$tmp/blobs" >>"$out"
@@ -76,14 +76,14 @@ pages() {
 			: >"$tmp/before"
 			[ ! -e "$tmp/$name" ] || lint $tool "$tmp/$name" >"$tmp/before"
 			lint $tool "$page" >"$tmp/after"
-			# In titles, man-pages has small letters.
+			# man-pages itself uses small letters in titles.
 			diff "$tmp/before" "$tmp/after" | sed -n 's/^> //p' |
 				grep -v 'lower case character in document title' >"$out"
 			silent "$page: no new warning from $tool" "$out"
 		done
 	done <"$tmp/changed"
 
-	# What one would look for is there, rendered.
+	# The rendered pages have these words.
 	for what in madvise.2:MADV_GUARD_POISON madvise.2:MADV_GUARD_REMOVE \
 		process_madvise.2:MADV_GUARD_UNPOISON proc.5:Guards proc.5:guard_hit \
 		ioctl_pagemap_scan.2:PAGE_IS_GUARD userfaultfd.2:MADV_GUARD_POISON; do
@@ -94,7 +94,7 @@ pages() {
 	man -Tpdf -l man2/madvise.2 >"$tmp/madvise.pdf" 2>"$out" && [ "$(head -c 4 "$tmp/madvise.pdf")" = %PDF ]
 	verdict $? 'madvise.2 as PDF'
 
-	# The program, as it is rendered.
+	# The example program, from the rendered page.
 	MANWIDTH=200 man -l man2/ioctl_pagemap_scan.2 2>/dev/null | col -b |
 		sed -n '/Program source/,/^SEE ALSO/p' | sed -e 1d -e '$d' >"$tmp/example.c"
 	works 'the program of ioctl_pagemap_scan.2 compiles' \
@@ -102,7 +102,7 @@ pages() {
 		-o "$tmp/example" "$tmp/example.c"
 }
 
-# Warnings, without the lines' numbers.
+# Warnings without line numbers, which change.
 lint() {
 	case $1 in
 	man) LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$2" 2>&1 >/dev/null ;;
@@ -119,7 +119,7 @@ elif fetch; then
 elif grep -q '^E: Version .* was not found' "$out"; then
 	skip 'the patches of docs/man' "there is no manpages $version here: set MANPAGES to a tree of man-pages 6.03"
 else
-	# No network, a full disk: not a reason to leave it out
+	# A missing network or a full disk is no reason to skip the test
 	not_ok "manpages $version can be had from apt: run 'apt-get update' and try again, or set MANPAGES"
 fi
 

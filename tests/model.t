@@ -1,18 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The model checker, in the guest: random operations against a model of memory;
-# see docs/model.md. And that it finds what it is for: kernels that are wrong in
-# one way each, as far as a library can pretend it.
-# MODEL_SEEDS (1-20) and MODEL_OPS (100000, of each seed) say how much.
+# Runs the model checker in the guest: random operations, compared with a model of memory;
+# see docs/model.md. Then checks that it finds faulty kernels, which a library imitates.
+# MODEL_SEEDS (1-20) and MODEL_OPS (100000 for each seed) set the amount.
 set -u
-# In the guest: what is printed, and the status.
+# These parts run in the guest.
 if [ "${1:-}" = guest ]; then
 	dir=$2
 	shift 2
 	"$dir/model" --jobs 2 --system --mce --coverage --out "$dir/out" "$@"
 	exit
 fi
-# The same seed twice: the same operations.
+# Run a seed twice; it must make the same operations.
 if [ "${1:-}" = twice ]; then
 	for i in 1 2; do
 		"$2/model" --seeds 77 --ops 15000 --verbose --system --mce | grep -v '^#' >"/tmp/$i" || exit 1
@@ -20,7 +19,7 @@ if [ "${1:-}" = twice ]; then
 	cmp /tmp/1 /tmp/2 && wc -l </tmp/1
 	exit
 fi
-# Each wrong kernel, two at a time: it must be found, within some thousand operations.
+# Run the checker on each faulty kernel, two at a time.
 if [ "${1:-}" = broken ]; then
 	dir=$2
 	shift 2
@@ -34,8 +33,8 @@ if [ "${1:-}" = broken-one ]; then
 	echo $? >"$2/broken/$3/status"
 	exit 0
 fi
-# What was printed for each: status 1 on the kernel that it was found on, 0 on
-# the one that there is.
+# Run each printed program on the faulty kernel, where its status must be 1, and on the
+# real one, where it must be 0.
 if [ "${1:-}" = printed ]; then
 	dir=$2
 	shift 2
@@ -59,7 +58,7 @@ mkdir -p "$dir" || bail "cannot make $dir"
 rm -rf "$dir/out" "$dir/broken"
 mkdir -p "$dir/out" "$dir/broken"
 
-# What each pretends is in tests/model/broken.c.
+# See tests/model/broken.c for the fault of each.
 kernels='free-clears dontneed-clears pageout-clears willneed-clears collapse-clears skips-last
 	skips-populated is-mprotect leaks-memory table-boundary hole-is-success stops-at-hole
 	locked-accepted again-is-error toggles unpoison-zaps unpoison-skips-first mprotect-clears
@@ -71,7 +70,6 @@ works 'the model checker is built' make -s -C tests/model O="$dir"
 vm/run -q --image "$image" --swap 256M --rw "$dir" --timeout "${MODEL_TIMEOUT:-1500}" -- tests/model.t guest "$dir" \
 	--seeds "${MODEL_SEEDS:-1-20}" --ops "${MODEL_OPS:-100000}" >"$dir/log" 2>&1
 status=$?
-# The table last: it is what there is to see if all is right
 grep -v '^#' "$dir/log" >"$out"
 grep -c '^right seed' "$dir/log" >"$tmp/seeds"
 sed -n 's/^right: \([0-9]*\) operations.*/\1/p' "$dir/log" >"$tmp/ops"
@@ -93,7 +91,7 @@ verdict $? 'the wrong kernels were run'
 shown=''
 for name in $kernels; do
 	c=$(find "$dir/broken/$name" -name 'seed-*.c' 2>/dev/null | head -n 1)
-	# Alone, as anybody would; and not a warning
+	# It must compile by itself, without a warning.
 	if [ -n "$c" ] && cc -std=gnu11 -O1 -Wall -Wextra -Werror -pthread -o "$dir/broken/$name/printed" "$c" \
 		2>"$dir/broken/$name/cc"; then
 		shown="$shown $name"

@@ -1,10 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The neighbouring selftests of mm, as the unpatched source has them, on both
-# kernels: what was well before is well with the series. tests/neighbours.list
-# says which. One test here for each program, which fails if its exit status or
-# any of its results is worse on the patched kernel; a program that cannot run on
-# either is skipped, with what it says.
+# Runs the base's other selftests of mm (tests/neighbours.list) on both kernels: what
+# passes on the unpatched one must pass with the series. Each program is a test here,
+# which fails if its exit status or any of its results is worse on the patched kernel,
+# and is skipped if the program can run on neither.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -18,24 +17,23 @@ src=$build/tests/selftests-base
 bin=$build/tests/neighbours
 selftests base "$src" || bail 'cannot extract the selftests from build/linux'
 programs=$(sed -n 's/^[^#|]*|[^|]*|[^|]*|.*\.\/\([a-z0-9A-Z_-]*\).*/\1/p' "$list" | sort -u)
-# 20 s a test in the original, and for three CPUs. And a page that an access holds
-# while the emulator's other CPU waits for the host can't be moved: 100 tries in a
-# row are over before that, 10,000 are not.
+# Shorten it from 20 s, and let it run with two CPUs. While one emulated CPU waits for
+# the host, it may hold a page that the other tries to move: 100 tries are too few.
 f=$src/tools/testing/selftests/mm/migration.c
 grep -q '^#define MAX_RETRIES 10000' "$f" ||
 	sed -i 's/^#define RUNTIME.*/#define RUNTIME (3)/; s/numa_num_task_cpus() - 1/numa_num_task_cpus()/
 		s/^#define MAX_RETRIES.*/#define MAX_RETRIES 10000/' "$f"
 grep -q '^#define MAX_RETRIES 10000' "$f" || bail "no MAX_RETRIES in migration.c"
-# 10,000 times; its bug showed after 1000.
+# 2,000 rounds instead of 10,000; its bug showed after 1,000.
 f=$src/tools/testing/selftests/mm/hugetlb_fault_after_madv.c
 sed -i 's/^\tint max = 10000;/\tint max = 2000;/' "$f"
 grep -q 'int max = 2000;' "$f" || bail "no max of 10000 in hugetlb_fault_after_madv.c"
-# 30 s, and a test that is ended on a busy machine leaves hmm's devices in a state
-# in which the base's own test driver then takes the kernel down.
+# On a busy machine 30 s are too short, and if a test is killed, the base's own driver
+# for hmm's tests crashes the kernel.
 f=$src/tools/testing/selftests/kselftest_harness.h
 sed -i 's/^#define TEST_TIMEOUT_DEFAULT 30.*/#define TEST_TIMEOUT_DEFAULT 300/' "$f"
 grep -q '^#define TEST_TIMEOUT_DEFAULT 300' "$f" || bail "no TEST_TIMEOUT_DEFAULT of 30 in kselftest_harness.h"
-# A backport uses what it does not include.
+# A backported test lacks an include.
 f=$src/tools/testing/selftests/mm/khugepaged.c
 ! grep -q KSFT_SKIP "$f" || grep -q 'include.*kselftest.h' "$f" ||
 	sed -i '1,/#include "vm_util.h"/s/#include "vm_util.h"/#include "..\/kselftest.h"\n&/' "$f"
@@ -43,7 +41,7 @@ f=$src/tools/testing/selftests/mm/khugepaged.c
 works 'the unpatched source'"'"'s selftests build' \
 	selftest_make "$src" "$bin" -k -j2 $(echo "$programs" | sed "s|^|$bin/|")
 
-# boot IMAGE LIST: leaves what they print in build/tests/neighbours/IMAGE.log.
+# boot IMAGE LIST: writes the output to build/tests/neighbours/IMAGE.log.
 boot() {
 	mkdir -p "$bin"
 	rm -f "$bin/$1.log"
@@ -53,13 +51,13 @@ boot() {
 	status=$?
 	mv "$tmp/log" "$bin/$1.log" || exit 1
 	tail -n 5 "$bin/$1.log" >>"$out"
-	verdict $status "$1: the guest came to the end${3:-}, and its kernel had nothing to say"
+	verdict $status "$1: the guest came to the end${3:-}, without a kernel complaint"
 }
 boot x86_64-base-unpatched "$list"
 boot x86_64-base "$list"
 
-# results IMAGE: lines "PROGRAM TAB RESULT TAB NAME" with RESULT 2 (ok), 1
-# (skipped), 0 (not ok), and "PROGRAM TAB exit STATUS TAB its last words".
+# results IMAGE: prints lines "PROGRAM TAB RESULT TAB NAME" with RESULT 2 (ok), 1
+# (skipped), 0 (not ok), and "PROGRAM TAB exit STATUS TAB its last message".
 results() {
 	perl -ne '
 		if (/^=== begin (\S+)/) { $p = $1; $run = $last = ""; %n = (); next }
@@ -68,7 +66,7 @@ results() {
 		chomp; s/.*\r(?=.)//; s/\r//g; s/\t/ /g; s/\e\[[0-9;]*m//g;
 		$last = $_ if /[a-z]/i && !/^# +(Totals|PASSED|FAILED|OK|RUN) *|^[0-9.]+$/;
 		my ($r, $name);
-		# cow and its like have the same few names for all of their cases.
+		# Some, such as cow, use the same names for all cases.
 		if (/^#? ?\[RUN\] (.*)/ || /^Run test: (.*)/) { $run = "$1: "; next }
 		if (/^not ok\b *\d* *-? *(.*)/) { $r = 0; $name = $1 }
 		elsif (/^ok\b *\d* *-? *(.*?) *# *SKIP\b/i) { $r = 1; $name = $1; $last = $1 if /# *SKIP:? +(.+)/i }
@@ -78,7 +76,7 @@ results() {
 		elsif (/^(.*?)\.\.\. *(fail|timeout)/i) { $r = 0; $name = $1 }
 		elsif (/^\[(OK|PASS|FAIL|SKIP)\] *(.*)/) { $r = $1 eq "FAIL" ? 0 : $1 eq "SKIP" ? 1 : 2; $name = $2 }
 		else { next }
-		# What differs from run to run: dots of progress, times, addresses, counts.
+		# Remove what differs from run to run: progress, times, addresses, counts.
 		$name =~ s/\.+$//;
 		$name =~ s/# *SKIP.*//i; $name =~ s/0x[0-9a-f]+/ADDR/gi; $name =~ s/\b\d+(\.\d+)? ?(ns|us|ms|s)\b/TIME/g;
 		$name =~ s/\bcount \d+/count/; $name =~ s/^(transact_test Extra pages).*/$1/;
@@ -103,7 +101,7 @@ compare() {
 			was = better_exit(status[1]); is = better_exit(status[2])
 			if (is < was || (status[2] == 124 && status[1] != 124))
 				worse = worse "\nexit status " status[1] " before, now " status[2] ": " last[2]
-			# A program that is stopped says nothing about what it did not come to.
+			# A program that was stopped did not get to its later results.
 			stopped = (status[1] == 124 && status[2] == 124)
 			for (i = 1; i <= total; i++) {
 				n = order[i]
@@ -143,9 +141,8 @@ each_program() {
 	done <"$tmp/list"
 }
 
-# Some have time limits of their own, or race: on a busy machine they fail on any
-# kernel now and then. What is worse gets a second run, with five times the time,
-# and says so.
+# Some have time limits of their own, or races, and fail now and then on any kernel if
+# the machine is busy. So run a program that was worse again, with five times the time.
 # shellcheck disable=SC2317 # called by its name
 note_worse() {
 	[ "$word" != BAD ] || {

@@ -1,19 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The series itself: that it applies, by each of the ways that people have, to
-# the newest and the oldest source on offer; that it is in the shape in which it
-# could be posted; and that its list fits quilt and Debian's packaging.
+# The series itself: it applies in every documented way to the newest and the oldest
+# source that apt offers, it could be posted as it is, and its list works with quilt
+# and Debian's packaging.
 #
-# series/checkpatch.answers has, for each remark of checkpatch that stays, why:
+# series/checkpatch.answers has the reason for each remark of checkpatch that stays:
 #	SUBJECT | TYPE [N] | reason
-# with the subject of the patch, the type as checkpatch names it, and how many
-# of them there are (1). An answer to nothing is an error, as is a remark that
-# has no answer.
+# with the subject of the patch, checkpatch's name for the type, and the number of
+# such remarks (1). An answer without a remark is an error, and the reverse.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# Someone may be at work on it meanwhile.
+# Work on a copy, because somebody may edit series/ meanwhile.
 [ -s "$series/series" ] || bail "there is no series/series: run 'make series'"
 cp -R "$series" "$tmp/series" || exit 1
 series=$tmp/series
@@ -32,7 +31,7 @@ silent 'series/series: only file names, empty lines and comments' "$tmp/strange"
 diff "$tmp/there" "$tmp/list" >"$out"
 verdict $? 'series/series names the patches there are, in order'
 [ -s "$tmp/list" ] || bail 'series/series names no patch'
-# Else `make coverage` would say so, after half an hour.
+# `make coverage` would notice only after half an hour.
 sed -nE 's,^\+\+\+ b/(mm|fs|arch/x86)/(.*/)?([^/]*)\.c$,\3,p' "$series"/[0-9]*.patch | sort -u >"$tmp/files"
 sed -n 's/^GCOV_PROFILE_\(.*\)\.o=.*/\1/p' "$top/kernel/config/gcov.make" | sort >"$tmp/profiled"
 diff "$tmp/files" "$tmp/profiled" >"$out"
@@ -56,7 +55,7 @@ while read -r p; do
 	grep -qxF "Signed-off-by: $from <$mail>" "$tmp/trailers" ||
 		complain "From is $from <$mail>, but that is not in a Signed-off-by line at the end"
 	grep -qi '^change-id:' "$tmp/$p.msg" && complain "a Change-Id"
-	# Something besides trailers.
+	# There must be more than trailers.
 	grep -vE '^([A-Za-z-]+-by|Cc|Link|Fixes|Closes): ' "$tmp/$p.msg" | grep -q '[a-z]' || complain "no text"
 	grep -qE '^-- ?$' "$tmp/$p.msg" && complain "a signature in the text"
 	silent "$p: subject, text and sign-off" "$out"
@@ -70,7 +69,7 @@ done <"$tmp/list"
 
 # --- checkpatch -----------------------------------------------------------------------
 
-# As the kernel has it, not as the series might make it.
+# Take checkpatch from the base, in case the series changes it.
 archive base "$build/tests/checkpatch" scripts/checkpatch.pl scripts/const_structs.checkpatch scripts/spelling.txt ||
 	bail 'cannot extract checkpatch from build/linux'
 sed -E '/^[[:space:]]*(#|$)/d; s/[[:space:]]*\|[[:space:]]*/\t/g' "$answers" >"$tmp/answers" 2>/dev/null
@@ -81,8 +80,8 @@ while read -r p; do
 	# Debian's python3 has the modules that its check of licences needs.
 	PATH=/usr/bin:/bin:$PATH perl "$build/tests/checkpatch/scripts/checkpatch.pl" --strict --no-summary --terse --show-types \
 		--color=never --root="$tree" "$series/$p" >"$tmp/said" 2>"$tmp/err"
-	# Lines like FILE:LINE: CHECK:TYPE: text, which may go on in the next. What
-	# checkpatch says of itself, that it cannot run or lacks something, counts.
+	# Lines like FILE:LINE: CHECK:TYPE: text, which may go on in the next. Messages of
+	# checkpatch about itself count as well.
 	awk -F '\t' -v answers="$tmp/answers" -v used="$tmp/used" -v subject="$(cat "$tmp/$p.subject")" '
 		BEGIN {
 			while ((getline line < answers) > 0) {
@@ -132,7 +131,7 @@ if [ -s "$series/$cover" ]; then
 	verdict $? 'it names the base, a version that kernel/base lists'
 	: >"$out"
 	for who in 'Lorenzo Stoakes' 'Vlastimil Babka' 'Jann Horn' 'David Hildenbrand'; do
-		# In the text: a Cc line is no credit.
+		# Only in the text, because a Cc line is no credit.
 		sed '1,/^$/d' "$c" | tr '\n' ' ' | grep -q "$who" || echo "no $who in the text" >>"$out"
 	done
 	silent 'it credits where the idea is from' "$out"
@@ -156,14 +155,14 @@ fi
 
 # --- it applies ------------------------------------------------------------------------
 
-# The versions that apt knows, newest first; as kernel/fetch looks for them.
+# The versions that apt offers, newest first, as in kernel/fetch.
 offered=$(apt-cache madison "$package" 2>/dev/null |
 	awk -F ' *[|] *' '$3 !~ /Sources/ && !seen[$2]++ { print $2 }')
 [ -n "$offered" ] || bail "apt does not know $package: run 'apt-get update'"
 newest=$(echo "$offered" | head -n 1)
 oldest=$(echo "$offered" | tail -n 1)
 
-# The files of the source that the patches name; those that are new are not in it.
+# The files that the patches change, without new ones.
 while read -r p; do
 	sed -n 's/^--- a\///p; s/^rename from //p; s/^copy from //p' "$tmp/$p.diff"
 done <"$tmp/list" | sort -u >"$tmp/files"
@@ -172,14 +171,14 @@ while read -r p; do
 done <"$tmp/list" | sort -u >"$tmp/new"
 comm -23 "$tmp/files" "$tmp/new" >"$tmp/old"
 
-# source VERSION DIR: these files out of the package, which is kept.
+# source_of VERSION DIR: unpacks these files from the package, and keeps the package.
 source_of() {
 	deb=$build/fetch/${package}_$1.deb
 	want=$({ echo "$1"; cat "$tmp/old"; } | sha256sum)
 	if [ "$(cat "$2.stamp" 2>/dev/null)" = "$want" ]; then
 		return
 	fi
-	# The index vouches for it: it may have been cut short, or exchanged.
+	# Compare with apt's index, because the file may be truncated or replaced.
 	sum=$(apt-cache show "$package=$1" | awk '$1 == "SHA256:" { print $2; exit }')
 	if ! echo "$sum  $deb" | sha256sum -c --status 2>/dev/null; then
 		echo "$me: downloading $package $1" >&2
@@ -192,7 +191,7 @@ source_of() {
 	echo "$me: unpacking $1" >&2
 	rm -rf "$2" "$2.stamp"
 	mkdir -p "$2" || return 1
-	# Files that this version lacks are noticed when the patch does not apply.
+	# If this version lacks a file, the patch will not apply.
 	sed 's|^|*/|' "$tmp/old" >"$tmp/members"
 	dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$package.tar.xz" >"$tmp/tar.xz" &&
 		{ xz -dc -T0 "$tmp/tar.xz" |
@@ -219,7 +218,7 @@ mkdir -p "$build/tests"
 versions=$newest
 [ "$newest" = "$oldest" ] || versions="$newest $oldest"
 : >"$tmp/empty"
-# quilt must not read the person's own settings.
+# quilt must not read the user's settings.
 quilt() { env QUILT_PATCHES="$series" QUILT_SERIES=series HOME="$tmp" quilt --quiltrc "$tmp/empty" "$@"; }
 for v in $versions; do
 	src=$build/tests/source-$v
@@ -228,7 +227,7 @@ for v in $versions; do
 		not_ok "$v: the source is there"
 		continue
 	fi
-	# git am, of the whole folder as README has it: the cover letter is no patch.
+	# The whole folder, with the cover letter, which is no patch.
 	cp -r "$src" "$tmp/am"
 	g() { git -C "$tmp/am" -c user.name=t -c user.email=t@localhost -c core.autocrlf=false "$@"; }
 	{ g init -q && g add -f . && g commit -qm base && g tag base; } >"$out" 2>&1 || bail 'cannot make a repository'
@@ -237,7 +236,7 @@ for v in $versions; do
 	status=$?
 	verdict $status "$v: git am"
 	if [ $status != 0 ]; then
-		# Where, and whether it is only that what stands around it has changed.
+		# Show where, and whether only the context has changed.
 		by_patch "$src" >"$out" 2>&1
 		not_ok "$v: patch -p1, without fuzz"
 		rm -rf "$tmp/am" "$tmp/patch"
@@ -281,15 +280,15 @@ for v in $versions; do
 done
 [ "$newest" != "$oldest" ] || echo "# only one version is on offer: $newest"
 
-# --- and it is what the other tests build ----------------------------------------------------
+# --- build/linux has the same patches --------------------------------------------------------
 
-# What a patch does, whatever it is applied to.
+# Ids of the patches' content, which do not depend on the base.
 ids() { git patch-id --stable | cut -d ' ' -f 1; }
 for commit in $(git -C "$tree" rev-list --reverse base..series); do
 	git -C "$tree" diff-tree -p "$commit" | ids
 done >"$tmp/ids.tree"
 while read -r p; do ids <"$tmp/$p.diff"; done <"$tmp/list" >"$tmp/ids.series"
-# A checkout of one's own may have some already.
+# The user's own checkout may have some already.
 if [ -s "$tree/.git/skipped" ]; then
 	grep -vxFf "$tmp/ids.tree" "$tmp/ids.series" >"$tmp/ids.missing"
 	[ "$(wc -l <"$tmp/ids.missing")" = "$(wc -l <"$tree/.git/skipped")" ]

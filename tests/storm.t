@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The race storm in the guest, after it has been seen to find imitations of the
-# calls that are wrong; see docs/storm.md. STORM_SECONDS (40) is for each of
-# STORM_SEEDS ("1"); IMAGE is the kernel (x86_64-base).
+# Runs the race storm in the guest, after a check that it finds faulty imitations of the
+# calls; see docs/storm.md. It takes STORM_SECONDS (40) for each of STORM_SEEDS ("1").
+# IMAGE is the kernel (x86_64-base).
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,18 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Our own files: scripts, C, licences, and what must not be in them.
+# Our own files: shellcheck, compiler warnings, licences, forbidden content, spelling.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_tools shellcheck gcc clang codespell git make
 cd "$top" || exit 1
 
-# Tracked or new, and there.
+# All files that exist, tracked or new.
 git ls-files -co --exclude-standard | while read -r f; do
 	[ -f "$f" ] && echo "$f"
 done >"$tmp/files"
 [ -s "$tmp/files" ] || bail 'git lists no file: is this a checkout?'
-# What is ours: patches have the rules of what they are for, and tests of their own
+# Patches follow the rules of the projects that they are for, and have tests of their own
 # (series.t, man.t, tests/mutants/run).
 grep -v '\.patch$' "$tmp/files" >"$tmp/ours"
 
@@ -37,8 +37,8 @@ silent 'what begins with #! can be run, and nothing else' "$out"
 
 # --- C --------------------------------------------------------------------------
 
-# guardfree's cases and their drivers do what is wrong on purpose: their Makefiles
-# say which warnings they can do without.
+# guardfree's cases and their drivers contain errors on purpose. Their Makefiles turn the
+# warnings off.
 grep '\.c$' "$tmp/ours" | grep -vE '^guardfree/(tests|proof)/' >"$tmp/c"
 # libbacktrace comes with gcc's own headers.
 gccs=$(gcc -print-file-name=include)
@@ -49,7 +49,7 @@ while read -r f; do
 	done
 done <"$tmp/c"
 
-# --- what each file says, and must not -----------------------------------------------
+# --- contents of all files ------------------------------------------------------------
 
 while read -r f; do
 	case $f in
@@ -62,7 +62,7 @@ done <"$tmp/ours" >"$out"
 silent 'every file says its licence (SPDX) in its first lines' "$out"
 
 # Paths of one machine, and hosts of package registries. The brackets keep
-# these lines from finding themselves.
+# these patterns from matching themselves.
 while read -r f; do
 	grep -nIHE '(^|[^A-Za-z0-9_./-])/wor[k](/|$|[^A-Za-z0-9_])|/tmp/bash_job[s]|/tmp/[k]/|/home/[a-z]+/|/roo[t]/' "$f"
 	grep -nIHE '(deb|security|snapshot|ftp)\.debia[n]\.|pyp[i]\.|npmj[s]\.|crate[s]\.io|golan[g]\.org|registr[y]\.' "$f"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The advice values in the headers of every architecture, and in their copies
-# under tools/: as the contract says, and no other value moved.
+# The headers of every architecture, and their copies under tools/, define the advice
+# values, and no other value has changed.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -20,9 +20,9 @@ for ref in base series; do
 		bail "cannot extract the headers of $ref from build/linux"
 done
 
-# values TREE ARCH: "NAME VALUE" of each advice, sorted, in values.TREE.ARCH;
-# TREE ends in /tools for the copies. Architectures without a mman.h of their own
-# get the generic one, as kbuild would give it to them.
+# values TREE ARCH: writes "NAME VALUE" of each advice, sorted, to values.TREE.ARCH;
+# TREE ends in /tools for the copies. As kbuild does, it uses the generic mman.h for
+# architectures without one.
 values() {
 	dir=$build/tests/uapi-$1
 	inc=$tmp/wrap
@@ -30,12 +30,12 @@ values() {
 	echo '#include <asm-generic/mman.h>' >"$inc/asm/mman.h"
 	list=$tmp/values.$(echo "$1" | tr / -).$2
 	[ ! -e "$list" ] || return 0
-	# In tools/ they name their neighbours by their place in the kernel's tree.
+	# Headers in tools/ include others by their path in the kernel's tree.
 	set -- -E -nostdinc -I "$dir/arch/$2/include/uapi" -I "$inc" -I "$dir/include/uapi" \
 		-I "$dir/include"
 	echo '#include <asm/mman.h>' >"$tmp/in.c"
 	gcc "$@" -dM "$tmp/in.c" >"$tmp/macros" 2>"$out" || return 1
-	# Their values: an alias is a name, until it is expanded.
+	# Expand the macros, because some are aliases.
 	{
 		echo '#include <asm/mman.h>'
 		sed -n 's/^#define \(MADV_[A-Z0-9_]*\) .*/\1/p' "$tmp/macros" | sort |
@@ -65,7 +65,7 @@ for a in $archs; do
 	verdict $? "$a: POISON and INSTALL are 102, UNPOISON and REMOVE 103"
 	grep -v '^MADV_GUARD_' "$is" | diff "$was" - >"$out"
 	verdict $? "$a: the $(wc -l <"$was") others are as they were"
-	# The two pairs of aliases share a value, and nothing else that did not before.
+	# Only the two pairs of aliases may share a value.
 	pairs() { awk '{ for (n in v) if (v[n] == $2) print (n < $1 ? n " " $1 : $1 " " n); v[$1] = $2 }' "$1" | sort; }
 	pairs "$was" >"$tmp/pairs.was"
 	printf '%s\n' 'MADV_GUARD_INSTALL MADV_GUARD_POISON' 'MADV_GUARD_REMOVE MADV_GUARD_UNPOISON' |
@@ -88,7 +88,7 @@ done
 
 # --- tools/ -----------------------------------------------------------------------------
 
-# A copy that was exact stays exact.
+# If the copy was identical before, it must stay so.
 f=include/uapi/asm-generic/mman-common.h
 if cmp -s "$build/tests/uapi-base/$f" "$build/tests/uapi-base/tools/$f"; then
 	works 'tools: mman-common.h is the same file' \
@@ -102,7 +102,7 @@ for a in $archs; do
 		not_ok "tools: $a: the header can be preprocessed"
 		continue
 	fi
-	# What disagrees with the original, and did not before.
+	# Print new disagreements with the original.
 	differ() { diff "$tmp/values.$1.$a" "$tmp/values.$1-tools.$a" | grep '^[<>]' | sort; }
 	differ base >"$tmp/differ.base"
 	differ series | comm -13 "$tmp/differ.base" - >"$out"

@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Guards as others see them, in the guest: a process is scanned by demo/guards,
-# smaps and its rollup counted, hits traced and counted, and core dumps opened in
-# gdb, beside those of PROT_NONE. And on a kernel without guards, demo/guards says
-# so.
+# Looks at guards from outside the process, in the guest: with demo/guards, in smaps and
+# its rollup, by trace events and the count of hits, and in core dumps with gdb, beside
+# those of PROT_NONE. On a kernel without guards, demo/guards must say so.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -16,8 +15,8 @@ rm -rf "$seen"
 mkdir -p "$seen" || bail 'cannot write to build/tests'
 for source in demo/guards.c tests/visible/victim.c; do
 	name=$(basename "$source" .c)
-	# Static and at one place: what gdb needs is in the program, and an address
-	# of the trace can be looked up in it.
+	# Static and at a fixed address, so that gdb needs no other file, and an address in
+	# the trace can be looked up.
 	works "$source compiles" \
 		gcc -O2 -g -static -no-pie -Wall -Wextra -Werror -o "$bin/$name" "$source"
 done
@@ -28,7 +27,7 @@ verdict $? 'the guest ends well'
 
 # --- demo/guards ---------------------------------------------------------------
 
-# What the victim said, in the words of demo/guards.
+# Convert the victim's output to the format of demo/guards.
 awk '
 	function flush() {
 		if (head) printf "%s: %d guards in %d runs\n%s", head, guards, runs, text
@@ -37,15 +36,14 @@ awk '
 	$1 == "vma" { flush(); head = $4 ? $2 "-" $3 : ""; guards = $4; runs = 0; text = "" }
 	$1 == "run" { runs++; text = text "  " $2 "-" $3 " " $4 "\n" }
 	END { flush() }' "$seen/victim" >"$tmp/said"
-# By address, as they come in maps.
+# Sort by address, as in maps.
 in_order() {
 	awk '/^[0-9a-f]/ { key = sprintf("%20s", $1) } { print key " " NR " " $0 }' "$1" |
 		sort -s -k 1,1 | sed 's/^ *[^ ]* [0-9]* //'
 }
 in_order "$tmp/said" >"$tmp/expected"
 for way in scan bits; do
-	# Without the line that says how, and the last; protections and what is
-	# present are looked at below.
+	# Leave the first and the last line, protections and "present" to the checks below.
 	sed -e 1d -e '$d' -e 's/^\([0-9a-f-]*\) [rwxps-]*: \(.* runs\),.*/\1: \2/' "$seen/$way" >"$tmp/found"
 	diff "$tmp/expected" "$tmp/found" >"$out" 2>&1
 	status=$?
@@ -69,7 +67,7 @@ verdict $? 'and the process has not noticed'
 
 # --- smaps ------------------------------------------------------------------------
 
-# Of each mapping: START-END, kB of guards, gu or none.
+# For each mapping: START-END, kB of guards, gu or none.
 awk '
 	/^[0-9a-f]+-[0-9a-f]+ / { range = $1; kb = "none" }
 	$1 == "Guards:" { kb = $2 }
@@ -110,8 +108,8 @@ verdict $? '/proc/vmstat counts them'
 
 # --- core dumps in gdb ------------------------------------------------------------------
 
-# SIGSEGV is 11, a store to a guard SEGV_ACCERR, 2: as PROT_NONE, and not as what
-# is not mapped (SEGV_MAPERR, 1).
+# The signal must be SIGSEGV (11), si_code SEGV_ACCERR (2) for a guard and PROT_NONE, and
+# SEGV_MAPERR (1) where nothing is mapped.
 for how in 'poison 2' 'none 2' 'freed 1'; do
 	code=${how#* } how=${how% *}
 	addr=$(sed -n 's/^page //p' "$seen/$how" | sed 's/0$/8/')
@@ -127,8 +125,8 @@ for how in 'poison 2' 'none 2' 'freed 1'; do
 	grep -qx 'page before 120' "$out" && grep -qx 'page after 120' "$out"
 	verdict $? "core, $how: the pages around it are in the core"
 done
-# All that gdb prints is the same, but for addresses and the name of the case, and
-# that a guard has lost its contents, to which p points.
+# gdb must print the same for both, except addresses, the name of the case, and the
+# contents at p, which a guard has lost.
 for how in poison none; do
 	sed -e '/^\[New LWP/d' -e '/^Core was/d' -e '/^a guard page\|^a mapping/d' -e '/^page itself/d' \
 		-e 's/0x[0-9a-f]*/ADDR/g' -e 's/(p=.*) at/(p) at/' -e 's/^\(si_addr\|pc\) .*/\1 ADDR/' "$seen/$how.gdb" >"$tmp/$how"

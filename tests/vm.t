@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Does vm/run tell what happened in the guest, and nothing else?
+# Does vm/run report correctly what happened in the guest?
 # IMAGE names the kernel (default x86_64-base).
-# shellcheck disable=SC2016 # what the guest shall expand is in single quotes
+# shellcheck disable=SC2016 # the guest expands text in single quotes
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -42,7 +42,7 @@ run() {
 	"$vm" --image "$image" -q --log "$tmp/log" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
 }
 
-# Runs in the guest: shell text, with a short limit against a test that hangs.
+# Runs shell text in the guest, with a short time limit.
 guest() {
 	run --timeout 300 -- sh -c "$@"
 }
@@ -52,7 +52,7 @@ is() {
 	ok $? "$2"
 }
 
-# One line on stderr, from vm/run, that says this.
+# stderr must be one line of vm/run with this text.
 says() {
 	[ "$(wc -l <"$tmp/err")" = 1 ] && grep -q "^vm/run: .*$1" "$tmp/err"
 	ok $? "$2"
@@ -99,7 +99,7 @@ head -c 3000000 /dev/urandom >"$tmp/random"
 run --keep "$tmp" -- cat "$tmp/random"
 same "$tmp/random" "$tmp/out" '3 MB arrive complete'
 
-# The guest is done long before this reader is.
+# The guest ends long before this reader.
 "$vm" --image "$image" -q --keep "$tmp" -- cat "$tmp/random" 2>"$tmp/err" </dev/null |
 	perl -e 'while (sysread STDIN, $b, 4096) { $n += length $b; select undef, undef, undef, 0.003 } print $n' >"$tmp/out"
 [ "$(cat "$tmp/out")" = 3000000 ]
@@ -143,7 +143,7 @@ run --cpus 3 --mem 512M --numa 2 --swap 64M -- sh -c 'nproc; ls -d /sys/devices/
 	awk "/zram0/ { print \$3 }" /proc/swaps; awk "/MemTotal/ { print (\$2 < 524288) }" /proc/meminfo'
 printf '3\n2\n65532\n1\n' >"$tmp/want"
 same "$tmp/want" "$tmp/out" '--cpus, --numa, --swap, --mem'
-is 0 'and nothing to complain about'
+is 0 'and there is no kernel complaint'
 
 run --append 'vm.one=1 vm.two' --append vm.three -- grep -c 'vm.one=1 vm.two vm.three' /proc/cmdline
 is 0 '--append'
@@ -185,7 +185,7 @@ guest 'echo c >/proc/sysrq-trigger; sleep 100'
 is 240 'a panic is a splat'
 says 'lost' 'which says that the guest was lost'
 
-# The scan itself, with this tree's files and one of them changed.
+# Test the scan with a copy of this tree in which one file is changed.
 mkdir -p "$tmp/tree/build"
 cp -r "$top/vm" "$tmp/tree/"
 cp -r "$top/build/vm" "$tmp/tree/build/"
@@ -226,7 +226,7 @@ is 9 'nobody else can write to the verdict port'
 guest 'sleep 1000 & sleep 1000 & exit 4'
 is 4 'what the command leaves behind does not hold it up'
 
-# qemu and its watcher, ended from outside.
+# Kill qemu and its watcher from outside.
 children() {
 	ps -A -o pid= -o ppid= -o args= | awk -v p="$1" '$2 == p && /timeout|watch|qemu/ { print $1 }'
 }

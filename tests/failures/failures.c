@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What POISON does when something fails: no memory for page tables, a signal, a
- * limit. Run as root in the guest; see tests/failures.t and tests/soak-debug.t.
+ * Tests POISON without memory for page tables, with signals and at limits. Run as
+ * root in the guest; see tests/failures.t and tests/soak-debug.t.
  *
  * usage: failures memcg GROUP | killed GROUP | fatal GROUP | fatal-populated |
  *                 signal | limits | overcommit | inject
- *   memcg     in a control group (a directory) whose limit is reached while page
- *             tables are allocated, and that has nobody to kill
- *   killed    likewise, and the caller may be killed
+ *   memcg     in a control group (a directory) that reaches its limit while page
+ *             tables are allocated, and in which no process can be killed
+ *   killed    likewise, but the caller can be killed
  *   fatal     a fatal signal during a POISON of 256 GiB
  *   fatal-populated  SIGKILL during one of 512 MiB that are resident, in small pages
  *             and in huge ones, and during an UNPOISON of 32 GiB of guards
- *   signal    another signal, which is no reason to stop
+ *   signal    another signal, which must not end the call
  *   limits    RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK and vm.max_map_count reached
- *   overcommit  vm.overcommit_memory=2, all of it committed
- *   inject    each allocation that a POISON makes fails, one after the other;
- *             needs a kernel with failslab, fail_page_alloc and fail-nth
+ *   overcommit  vm.overcommit_memory=2, with all memory committed
+ *   inject    each allocation of a POISON fails, one after the other; needs a
+ *             kernel with failslab, fail_page_alloc and fail-nth
  * Prints TAP without a plan. Exit status 0 if all holds, 1 if not, 2 for bad usage.
  */
 #define _GNU_SOURCE
@@ -90,7 +90,7 @@ static void on_poke(int sig)
 	poked = 1;
 }
 
-/* -1 for a guard, else the first byte. */
+/* Returns -1 for a guard, else the first byte. */
 static int peek(const volatile unsigned char *p)
 {
 	int v;
@@ -135,7 +135,7 @@ static bool put(const char *dir, const char *file, const char *format, ...)
 	return ok;
 }
 
-/* A number after @name at the begin of a line of a file; ~0 if there is none. */
+/* The number after @name at the start of a line of a file; ~0 if there is none. */
 static unsigned long number(const char *file, const char *name)
 {
 	unsigned long n = ~0UL;
@@ -212,10 +212,10 @@ static int wait_for(pid_t pid)
 	return status;
 }
 
-/* A child that has made checks of its own: if it dies, those that it has not made are missed by nobody else */
+/* The child makes checks of its own. If it dies, nobody else notices the missing ones. */
 static void ended(int status, const char *what)
 {
-	if (check(WIFEXITED(status), "%s came to its end: status %x", what, status))
+	if (check(WIFEXITED(status), "%s ran to its end: status %x", what, status))
 		failed |= WEXITSTATUS(status);
 }
 
@@ -234,7 +234,7 @@ static void enter(const char *group)
 
 static void in_memcg(const char *group)
 {
-	/* Contents at 1/16 of the range, which is reached, and near its end */
+	/* Contents at 1/16 of the range, which the call reaches, and near its end */
 	const size_t low = RANGE / 16, high = RANGE - 4 * PAGE;
 	unsigned long tables, first = 0, last = 0;
 	bool torn = false;
@@ -242,7 +242,7 @@ static void in_memcg(const char *group)
 	int err;
 
 	enter(group);
-	/* Nobody in it can be killed: the allocation fails */
+	/* No process in the group can be killed, so the allocation fails */
 	if (!put("/proc/self", "oom_score_adj", "-1000"))
 		cannot("oom_score_adj");
 	p = map(RANGE);
@@ -259,15 +259,15 @@ static void in_memcg(const char *group)
 	if (!put(group, "memory.max", "max"))
 		cannot("memory.max");
 	check(err == ENOMEM, "POISON in a group at its limit: %s", strerror(err));
-	check(tables > 4096 && tables < 65536, "it got somewhere: %lu kB of page tables", tables);
-	/* But for those that were there before it entered */
+	check(tables > 4096 && tables < 65536, "it made progress: %lu kB of page tables", tables);
+	/* Some tables are older than the process's membership in the group */
 	check(of_group(group, "pagetables") / 1024 + 64 >= tables, "they are charged: %lu kB",
 	      of_group(group, "pagetables") / 1024);
 	check(peek(p + low) == -1 && peek(p + low + 3 * PAGE) == -1,
-	      "where it got there are guards, also in the place of contents");
+	      "there are guards up to where it got, also in place of contents");
 	check(peek(p + high) == 101 && peek(p + high + 3 * PAGE) == 104,
-	      "where it did not, contents are what they were");
-	/* Guards are what lies before some address, and no page beyond */
+	      "after that, contents are as they were");
+	/* All pages up to some address must be guards, and none after it */
 	for (size_t at = 0; at < RANGE; at += 8 * MIB + PAGE) {
 		if (peek(p + at) == -1) {
 			torn |= last != 0;
@@ -316,10 +316,10 @@ static void memcg(const char *group, bool may_die)
 	status = wait_for(pid);
 	if (may_die)
 		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-		      "who reaches the limit of its group by POISON, and may be killed, is: status %x",
+		      "a process that may be killed is, if POISON reaches the limit of its group: status %x",
 		      status);
 	else
-		ended(status, "what is at the limit of its group");
+		ended(status, "the process at the limit of its group");
 	check(given_back(group, "pagetables"), "page tables charged to the group after the end: %lu",
 	      of_group(group, "pagetables"));
 	check(given_back(group, "anon"), "memory charged to the group after the end: %lu",
@@ -348,7 +348,7 @@ static volatile int *shared(void)
 	return p;
 }
 
-/* One POISON of @length, all of it page tables. */
+/* One POISON of @length of empty memory, which allocates only page tables. */
 static void poison_slowly(size_t length, volatile int *state, long alarm_us)
 {
 	const struct itimerval timer = { .it_value = { 0, alarm_us } };
@@ -361,9 +361,8 @@ static void poison_slowly(size_t length, volatile int *state, long alarm_us)
 }
 
 /*
- * A signal that nobody handles, by a timer: by the time that the call has gone on
- * for as long as the timer was set for, and no longer, it must be over. What it
- * had allocated at most, the group tells.
+ * A timer sends a signal that is not handled, and the call must end soon after it.
+ * The group's peak shows how much the call had allocated by then.
  */
 static void fatal(const char *group)
 {
@@ -374,7 +373,7 @@ static void fatal(const char *group)
 	long us;
 
 	snprintf(file, sizeof(file), "%s/memory.peak", group);
-	/* It may go off too early on a busy machine */
+	/* On a busy machine the timer may expire too early */
 	for (us = 5000; us < 900000; us *= 2) {
 		pid_t pid;
 
@@ -404,7 +403,7 @@ static void fatal(const char *group)
 	rmdir(group);
 }
 
-/* Our pages that are resident */
+/* The number of our resident pages */
 static unsigned long resident(int statm)
 {
 	unsigned long all = 0;
@@ -433,8 +432,8 @@ static int make_call(void *arg)
 }
 
 /*
- * SIGKILL by another, within the call: by a process of its own, which has our
- * memory, so that the end of the range tells whether the call went on to it.
+ * SIGKILL during the call, which another process makes in our memory, so that we
+ * can see at the end of the range whether the call went on.
  */
 static void fatal_within(const char *what, size_t length, int advice, bool huge)
 {
@@ -444,7 +443,7 @@ static void fatal_within(const char *what, size_t length, int advice, bool huge)
 	bool early = false;
 	int status = 0;
 
-	/* Huge pages are quickly gone: it may be too late */
+	/* A call for huge pages ends quickly, so the signal may be too late */
 	for (int i = 0; i < 100 && !early; i++) {
 		unsigned char *room = map(length + HUGE);
 		struct call c = { .length = length, .advice = advice };
@@ -539,7 +538,7 @@ static void in_limits(void)
 
 	for (size_t at = 0; at < length; at += 64 * PAGE)
 		p[at] = 7;
-	/* What they may have is what there is */
+	/* Set the limits to the current use */
 	size = own("VmSize");
 	data = own("VmData");
 	limit(RLIMIT_AS, size * 1024);
@@ -556,14 +555,14 @@ static void in_limits(void)
 	limit(RLIMIT_STACK, 65536);
 	limit(RLIMIT_MEMLOCK, 0);
 
-	/* Then as many mappings as there may be */
+	/* Then make as many mappings as the kernel permits */
 	n = 0;
 	before = vmas();
 	for (size_t at = 0; at < length; at += 2 * PAGE, n++)
 		if (mprotect(p + at, PAGE, PROT_NONE))
 			break;
 	check(n && n < length / PAGE / 2, "vm.max_map_count: mprotect number %u fails", n + 1);
-	/* Every other page of what is left, from the end */
+	/* Guard every other page of the rest, from the end */
 	before = vmas();
 	for (size_t i = 0; i < 1000; i++) {
 		err |= madvise(p + length - (2 * i + 1) * PAGE, PAGE, ADV_POISON) ? errno : 0;
@@ -586,7 +585,7 @@ static void limits(void)
 		in_limits();
 		_exit(failed);
 	}
-	ended(wait_for(pid), "what has limits");
+	ended(wait_for(pid), "the process at its limits");
 }
 
 static void overcommit(void)
@@ -597,7 +596,7 @@ static void overcommit(void)
 	size_t step = 16 * MIB;
 	int err, none, again, full;
 
-	/* Not half of what there is: or the tables would have no room */
+	/* Less than half of the memory, or there is no room for page tables */
 	if (!put("/proc/sys/vm", "overcommit_ratio", "40") ||
 	    !put("/proc/sys/vm", "overcommit_memory", "2"))
 		cannot("overcommit_memory");
@@ -607,7 +606,7 @@ static void overcommit(void)
 	madvise(p, length, MADV_NOHUGEPAGE);
 	for (size_t at = 0; at < length / 2; at += PAGE)
 		p[at] = 9;
-	/* All that can be committed, down to the last pages */
+	/* Commit all memory, down to the last pages */
 	while (step >= PAGE) {
 		rest = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (rest == MAP_FAILED)
@@ -630,9 +629,9 @@ static void overcommit(void)
 	       limit, before, poisoned, after);
 	check(full, "nothing more can be committed");
 	check(!err, "overcommit_memory=2 and nothing left: POISON: %s", strerror(err));
-	/* Counted in batches, for each CPU */
+	/* The kernel counts in batches for each CPU */
 	check(labs((long)(poisoned - before)) < 4096 && none,
-	      "it commits nothing, and gives nothing back");
+	      "it changes nothing in Committed_AS");
 	check(!again && labs((long)(after - before)) < 4096,
 	      "UNPOISON: %s; the memory is there again", strerror(again));
 }
@@ -642,9 +641,9 @@ static void overcommit(void)
 #define LOOKS	4096
 
 struct scene {
-	unsigned char *range;		/* what is poisoned */
+	unsigned char *range;		/* to poison */
 	size_t length;
-	unsigned char *room;		/* what is unmapped afterwards */
+	unsigned char *room;		/* the mapping around it */
 	size_t roomy;
 	size_t hole, holes;		/* bytes in the range that are not mapped */
 	pid_t child;			/* shares the pages, or 0 */
@@ -677,7 +676,7 @@ static void fill(struct scene *s)
 
 static void one_page(struct scene *s)
 {
-	/* In 512 GiB of its own: a table of each level */
+	/* In 512 GiB of its own, so that it needs a table of each level */
 	plain(s, PAGE, 512 * GIB);
 }
 
@@ -754,7 +753,7 @@ static void with_hole(struct scene *s)
 	mprotect(s->range + 6 * MIB, MIB, PROT_READ);
 }
 
-/* Opened before anything fails */
+/* Opened before allocations fail */
 static int self = -1;
 
 static void vector(struct scene *s)
@@ -806,11 +805,11 @@ static int poison(const struct scene *s)
 	}
 	ssize_t done = syscall(SYS_process_madvise, self, iov, 20UL, ADV_POISON, 0UL);
 
-	/* Part of it done is success so far; the rest has to be asked for again */
+	/* If it has done a part, call it again for the rest */
 	return done < 0 ? errno : (size_t)done < s->length ? ENOMEM : 0;
 }
 
-/* Each page is a guard or what it was. How many guards; ~0 if one is neither. */
+/* Counts the guards; ~0 if a page is neither a guard nor as it was. */
 static size_t guards(const struct scene *s, bool empty)
 {
 	size_t n = 0, step = PAGE;
@@ -878,7 +877,7 @@ static void inject_one(size_t which)
 				tolerated++;
 		}
 		again = poison(&s);
-		/* A hole is ENOMEM too, once everything else is done */
+		/* A hole gives ENOMEM as well, after everything else is done */
 		if (again && !(s.hole && again == ENOMEM))
 			check(false, "%s, after allocation %u had failed: the same call again: %s",
 			      scenes[which].name, nth, strerror(again));
@@ -918,7 +917,7 @@ static void inject(void)
 					      "/sys/kernel/debug/fail_page_alloc" };
 
 	for (int i = 0; i < 2; i++) {
-		/* By default only allocations that cannot wait fail */
+		/* By default, only allocations that cannot sleep fail */
 		if (!put(faults[i], "ignore-gfp-wait", "N") || !put(faults[i], "verbose", "0"))
 			cannot(faults[i]);
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernels that are wrong in one way, as far as a program can pretend: put in
- * front of libc with LD_PRELOAD, BROKEN says which. The model checker must find
- * each of them; see tests/model.t.
+ * Imitates faulty kernels, as far as a library can that is preloaded before libc
+ * (LD_PRELOAD). BROKEN is the name of the fault. The model checker must find each
+ * of them; see tests/model.t.
  */
 #include "rt.h"
 #include <dlfcn.h>
@@ -41,13 +41,13 @@ static int is_populated(const void *addr)
 	return entry >> 62 != 0;
 }
 
-/* A guard, on a kernel that has them: nothing is there, and nothing can be read */
+/* Is it a guard? Then no page is there, and the kernel cannot read it */
 static int is_guard(const void *addr)
 {
 	return syscall(SYS_rt_sigprocmask, 99, addr, NULL, _NSIG / 8) < 0 && errno == EFAULT;
 }
 
-/* Of at most so many pages: a fault is found on few as well */
+/* Imitate the fault only for ranges up to this many pages */
 static size_t at_most(size_t len)
 {
 	return len > 4096 * page_size() ? 4096 * page_size() : len;
@@ -91,7 +91,7 @@ int madvise(void *addr, size_t len, int advice)
 			return r;
 		}
 		if (broken("leaks-memory")) {
-			/* More than the kernel's counters may be off by, of a few calls */
+			/* A few calls leak more than the kernel's counters may be off by */
 			for (int i = 0; i < 64; i++)
 				if (mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
 					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == MAP_FAILED)
@@ -142,7 +142,7 @@ int madvise(void *addr, size_t len, int advice)
 	return real_madvise(addr, len, advice);
 }
 
-/* What the real one would have kept */
+/* The guards that a right kernel would have kept */
 static void drop(void *addr, size_t len)
 {
 	real_madvise(addr, len, MADV_GUARD_UNPOISON);
@@ -180,7 +180,7 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	return r;
 }
 
-/* All that the program maps */
+/* All mappings of the program */
 static void drop_all(void)
 {
 	char buf[1 << 14], *line, *next;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Is everything as the model has it? What is checked between operations leaves
- * all as it is, if it is as it should be: empty pages are not touched, and are
- * found to be guards by operations only, or at the end.
+ * Compares the kernel with the model. Checks between operations must not change a
+ * page that is as it should be, so they do not touch empty pages. Only operations
+ * and the checks at the end find an empty page that is a guard.
  */
 #include "model.h"
 
@@ -27,7 +27,7 @@ static void want_fault(const struct run *r, uint32_t pg, bool write, int want_si
 	if (rt_fault.addr != rt_addr(pg))
 		diverge(W_OTHER, pg, 0, 0, 0, "si_addr is %#lx, not %#lx", (unsigned long)rt_fault.addr,
 			(unsigned long)rt_addr(pg));
-	/* Mainline on x86 says that there is no mapping */
+	/* Mainline on x86 has SEGV_MAPERR for guards */
 	if (sig == SIGSEGV && rt_fault.code != (r->st == UNMAPPED ? SEGV_MAPERR : SEGV_ACCERR) &&
 	    !(mainline && r->st == GUARD))
 		diverge(W_OTHER, pg, 0, 0, 0, "si_code is %d", rt_fault.code);
@@ -59,7 +59,7 @@ static void check_guard(const struct run *r, uint32_t pg)
 	uint32_t val[2];
 	int err;
 
-	/* A signal takes much longer than a system call */
+	/* Rarely by a signal, which takes much longer than a system call */
 	switch (some(32)) {
 	case 0:
 		want_fault(r, pg, false, SIGSEGV);
@@ -71,7 +71,7 @@ static void check_guard(const struct run *r, uint32_t pg)
 	case 3:
 		if (!(has & HAS_FORCE))
 			break;
-		/* Whatever the protection */
+		/* It ignores the protection */
 		err = rt_peek(pg, val);
 		if (err != -EIO)
 			diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "/proc/self/mem says %d, not EIO", err);
@@ -109,7 +109,7 @@ static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
 				(unsigned long long)entry);
 		break;
 	case GUARD:
-		/* Where there is a bit for it it is seen at once that it has gone */
+		/* If the kernel has the bit, it tells whether the guard is still there */
 		if ((has & HAS_GUARDBIT) && !(entry & PM_GUARD))
 			diverge(W_ACCESS, pg, 0, SIGSEGV, 0, "pagemap has no guard but %#llx",
 				(unsigned long long)entry);
@@ -118,7 +118,7 @@ static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
 				(unsigned long long)entry);
 		break;
 	case EMPTY:
-		/* What protects an empty page from writes looks swapped out */
+		/* An empty page that is write-protected looks swapped out */
 		if ((r->fl & (F_POP | F_WP | F_WPQ)) || (r->at & (AT_WP | AT_ASYNC)))
 			break;
 		/* fall through */
@@ -168,7 +168,7 @@ static void check_range(uint32_t pg, uint32_t n)
 	static uint64_t entries[64];
 	uint32_t at = pg;
 
-	/* The pages on both sides belong to it; not each time */
+	/* Include the pages on both sides, but not each time */
 	if (OFF(pg) && !some(2)) {
 		pg--;
 		n++;
@@ -195,7 +195,7 @@ static void check_range(uint32_t pg, uint32_t n)
 	}
 }
 
-/* The fewest and the most boundaries of VMAs that there can be in a window */
+/* The least and the most boundaries of VMAs that a window can have */
 static void boundaries(int win, int *min, int *max)
 {
 	struct run before = { 0 };
@@ -227,7 +227,7 @@ static void check_vmas(void)
 		const struct run *r = &runs[model_find(at[i])], *b = r - 1;
 
 		n[WIN(at[i])]++;
-		/* Never where nothing that the program did has put one */
+		/* A boundary that no operation can have made is wrong */
 		if (r->pg != at[i] || (r->at == b->at && (r->st == UNMAPPED) == (b->st == UNMAPPED) &&
 				       !(r->fl & F_EDGE))) {
 			boundaries(WIN(at[i]), &min, &max);
@@ -247,7 +247,7 @@ static void check_anon(void)
 	static long cpus;
 	int64_t min = 0, max = 0, n, slack;
 
-	/* A child has what it was given */
+	/* The figures of a child depend on its parent */
 	if (depth)
 		return;
 	for (int i = 0; i < nr_runs; i++) {
@@ -260,12 +260,12 @@ static void check_anon(void)
 		if (r->st == DATA || r->st == LAZY || (r->st == EMPTY && r->fl & F_POP && is_anon(r)))
 			max += r->n;
 	}
-	/* What the kernel counts apart on each CPU; and what we use ourselves */
+	/* The kernel counts for each CPU, and the checker uses memory itself */
 	if (!cpus)
 		cpus = sysconf(_SC_NPROCESSORS_CONF);
 	slack = cpus * 64 + 100;
 	n = rt_anon_pages();
-	/* Pages in the swap cache on their way out or in are counted by nobody or twice */
+	/* The kernel counts pages on their way to or from swap twice or not at all */
 	if (n < min - slack || n > max + slack)
 		diverge(W_ANON, 0, min, max, slack, "%lld pages of anonymous memory, not %lld to %lld",
 			(long long)n, (long long)min, (long long)max);
@@ -318,7 +318,7 @@ void check_after(const struct op *o)
 		return;
 	}
 	n = op_ranges(o, range);
-	/* POISON and UNPOISON always; others are looked at by those that follow */
+	/* Always check after madvise(); later checks cover the other operations */
 	if (o->check & 0x100 && o->code != OP_MADVISE)
 		return;
 	for (int i = 0; i < n; i++)
@@ -348,7 +348,7 @@ static void final_page(const struct run *r, uint32_t pg)
 	}
 }
 
-/* After page @k of the run, which of it is looked at next: all of short ones, the ends of others */
+/* The page of the run to check after page @k: all of short runs, the ends of others */
 static uint32_t next_page(const struct run *r, uint32_t k, bool thorough)
 {
 	const uint32_t ends = thorough ? 16 : 2, whole = thorough ? 128 : 8, last = r->n - ends;
@@ -363,7 +363,7 @@ static uint32_t next_page(const struct run *r, uint32_t k, bool thorough)
 	return next < last ? next : last;
 }
 
-/* Guards do not change when they are hit: first, as what is hit can be printed best */
+/* Check guards first: accesses do not change them, and a fault there prints best */
 static void final_pages(bool guards, bool thorough)
 {
 	for (int i = 0; i < nr_runs; i++) {

@@ -23,7 +23,7 @@ int main(void)
 	if (p == MAP_FAILED)
 		return 2;
 	*p = 7;
-	/* To swap, and back by a load: clean, and in no swap cache */
+	/* Swap it out, and in by a load: then it is clean, and in no swap cache */
 	if (madvise((void *)(uintptr_t)p, page, MADV_PAGEOUT) || *p != 7)
 		return 2;
 	pid = fork();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KSM takes userfaultfd's write-protection away: replace_page() in mm/ksm.c
- * makes the new entry of the VMA's protection alone. Without guards, and on a
- * kernel without the series too; see docs/model.md. For a guest: KSM is left
- * running. Status 0: kept, 1: taken away, 2: could not be tried.
+ * KSM removes userfaultfd's write-protection: replace_page() in mm/ksm.c makes
+ * the new entry from the VMA's protection alone. This needs no guards, and happens
+ * without the series too; see docs/model.md. Run it in a guest, because it leaves
+ * KSM running. Status 0: kept, 1: removed, 2: could not be tried.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

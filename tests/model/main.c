@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The model checker: random operations on memory, against a model of it.
- * See docs/model.md. Each seed is a run of episodes. An episode is a process of
- * its own, which begins with nothing mapped, draws which operations it makes at
- * all, and makes some hundreds to thousands of them.
+ * See docs/model.md. Each seed is a row of episodes. An episode is a process of
+ * its own that begins with nothing mapped, draws the kinds of operations to use,
+ * and makes some hundreds to thousands of them.
  */
 #include "model.h"
 #include <sched.h>
@@ -31,7 +31,7 @@ uint64_t mix(uint64_t *state)
 
 uint64_t rnd(uint64_t n)
 {
-	/* 32 bits are enough, and cheap everywhere */
+	/* 32 bits are cheap everywhere */
 	return n <= UINT32_MAX ? ((mix(&sh->rng) >> 32) * n) >> 32 : mix(&sh->rng) % n;
 }
 
@@ -74,8 +74,8 @@ static bool can_write(const char *path)
 }
 
 /*
- * The page faults of these have nothing for VM_FAULT_HWPOISON, which touching what
- * UFFDIO_POISON took away returns: a SIGSEGV on arm, a BUG() on the others.
+ * The fault handlers of these do not handle VM_FAULT_HWPOISON, which a page after
+ * UFFDIO_POISON returns: it becomes a SIGSEGV on arm, a BUG() on the others.
  */
 #if defined(__arm__) || defined(__m68k__) || defined(__mips__) || defined(__sh__) || defined(__sparc__)
 static const bool faults_know_poison = false;
@@ -83,7 +83,7 @@ static const bool faults_know_poison = false;
 static const bool faults_know_poison = true;
 #endif
 
-/* In a child: the probes leave traces */
+/* In a child, because the probes leave traces */
 uint64_t probe_kernel(void)
 {
 	const uint32_t pg = PG(W_SMALL, 0);
@@ -98,7 +98,7 @@ uint64_t probe_kernel(void)
 	x_madvise(pg, 1, MADV_GUARD_POISON);
 	if (!rt_pagemap(pg, 1, &entry) && (entry & PM_GUARD))
 		found |= HAS_GUARDBIT;
-	/* A length of 32 bits does not, on a kernel of 64 */
+	/* The length of a 32-bit program does not wrap on a 64-bit kernel */
 	x_madvise_odd(pg, 0, -1, MADV_GUARD_UNPOISON);
 	if (rt_load(pg, val))
 		found |= HAS_WRAP;
@@ -116,7 +116,7 @@ uint64_t probe_kernel(void)
 		found |= HAS_WIPE;
 	if (!x_madvise(pg, 1, MADV_MERGEABLE))
 		found |= HAS_KSM;
-	/* With huge pages of 512 MiB there is no memory to try */
+	/* Huge pages of 512 MiB would need too much memory */
 	if ((uint64_t)rt_ppt * rt_psz <= 8 << 20 && !x_madvise(pg, 1, MADV_HUGEPAGE))
 		found |= HAS_THP;
 	if (x_madvise(pg, 1, MADV_COLLAPSE) != -EINVAL || (found & HAS_THP))
@@ -147,7 +147,7 @@ uint64_t probe_kernel(void)
 			found |= HAS_MOVE;
 		x_uffd_unregister(pg + 2, 1, 0);
 		x_madvise(pg + 2, 1, MADV_DONTNEED);
-		/* Empty pages must be covered too, or nothing can be said of them */
+		/* If it does not protect empty pages, the model cannot predict them */
 		if (!x_uffd_register(pg + 2, 1, U_WP) && !x_uffd_wp(pg + 2, 1, 1) &&
 		    rt_store(pg + 2, (const uint32_t[]){ 1, ~1u }) == SIGBUS)
 			found |= HAS_WP;
@@ -165,7 +165,7 @@ uint64_t probe_kernel(void)
 	}
 	if (use_mce)
 		found |= HAS_MCE;
-	/* Where caches have aliases, at multiples of something only: SHMLBA */
+	/* If caches have aliases, shared memory is only mapped at multiples of SHMLBA */
 	for (uint32_t n = 1; n <= 1024; n *= 2) {
 		const uint32_t first = rt_addr(PG(W_BIG, 0)) / rt_psz % (2 * n);
 
@@ -223,7 +223,7 @@ static bool wanted(const char *name)
 	return false;
 }
 
-/* Most episodes do without some: what is common then comes together more often */
+/* Most episodes leave some kinds out, so that the others meet more often */
 static void draw_enabled(void)
 {
 	for (int i = 0; i < nr_opdefs; i++) {
@@ -240,7 +240,7 @@ static void draw_enabled(void)
 				break;
 			if (!op_available(i, s) || !(wanted(name) || (opdefs[i].subs && wanted(sub_name(i, s)))))
 				continue;
-			/* Drawn even where it does not matter */
+			/* Draw it always, so that the sequence of random numbers is the same */
 			if (rnd(5) < 3 || always || (i == OP_MADVISE && s < 2))
 				sh->enabled[i] |= 1u << s;
 		}
@@ -267,7 +267,7 @@ static void next_generated(struct op *o)
 {
 	static const int first[] = { W_TABLE, W_PMD, W_PUD, W_SMALL, W_BIG };
 
-	/* To begin with, most is mapped */
+	/* Map most of the windows first */
 	if (sh->pos < (int)(sizeof(first) / sizeof(first[0])) && rnd(8)) {
 		memset(o, 0, sizeof(*o));
 		for (o->code = 0; strcmp(opdefs[o->code].name, "mmap"); o->code++)
@@ -311,7 +311,7 @@ __attribute__((noreturn)) static void play(bool check)
 			describe(1, o);
 			dprintf(1, "\n");
 		}
-		/* It does not come back */
+		/* Does not return */
 		if (o->code == OP_END && depth) {
 			sh->tried[o->code][0]++;
 			sh->succeeded[o->code][0]++;
@@ -337,7 +337,7 @@ __attribute__((noreturn)) static void play(bool check)
 	check_final(!sh->generate);
 	if (profile)
 		sh->phase_ns[PH_FINAL] += now_ns() - start;
-	/* Those who forked go on when this is done, and find that it is over */
+	/* The parents continue when this exits, and see that the run is over */
 	_exit(0);
 }
 
@@ -350,7 +350,7 @@ static void too_long(int sig)
 		kill(player, SIGKILL);
 }
 
-/* Returns whether all was right; if not, sh->div says what was not */
+/* Returns true if all was right, else sh->div has the difference */
 static bool run_player(bool check)
 {
 	const uint64_t start = profile ? now_ns() : 0;
@@ -406,12 +406,12 @@ static void report(uint64_t seed, uint64_t episode)
 	dprintf(1, "seed %llu, episode %llu, operation %d: %s\n", (unsigned long long)seed,
 		(unsigned long long)episode, d.at, d.text);
 	memcpy(list, sh->log, n * sizeof(*list));
-	/* The replays are not to be counted */
+	/* Do not count the replays */
 	*before = *sh;
 	checks = shrink(list, &n, &d);
 	*sh = *before;
 	munmap(before, sizeof(*sh));
-	/* Not in the middle of what another prints */
+	/* Do not mix with the output of another process */
 	while (__atomic_exchange_n(&first_worker->printing, 1, __ATOMIC_ACQUIRE))
 		sched_yield();
 	dprintf(1, "shrunk to %d operations: %s\n", n, d.text);
@@ -489,7 +489,7 @@ static void add(struct shared *to, const struct shared *from)
 	to->total += from->total;
 }
 
-/* Prints the table; false if something that there is never succeeded */
+/* Prints the table; false if an operation that the kernel has never succeeded */
 static bool coverage(void)
 {
 	static const char *const seen[NR_SEEN] = {
@@ -515,7 +515,7 @@ static bool coverage(void)
 				break;
 			if (!op_available(i, s))
 				continue;
-			/* Only those that this kernel has, and that were asked for */
+			/* Only operations that the kernel has and --only allows */
 			missing = !sh->succeeded[i][s] && !only;
 			snprintf(name, sizeof(name), "%s %s", opdefs[i].name, sub_name(i, s));
 			dprintf(1, "# %-34s %12llu %12llu %12llu%s", name, (unsigned long long)sh->tried[i][s],
@@ -637,7 +637,7 @@ static void *share(size_t size)
 	return p;
 }
 
-/* So that what we use ourselves does not grow on the way */
+/* Touch it now, so that our own memory does not grow later */
 static void touch_ourselves(void)
 {
 	extern char __bss_start[], _end[];
@@ -668,14 +668,14 @@ int main(int argc, char **argv)
 	struct sigaction sa = { .sa_handler = too_long };
 	struct shared *all;
 	bool right = true, covered;
-	pid_t pids[MAX_JOBS];	/* not shared: each child would put its 0 there */
+	pid_t pids[MAX_JOBS];	/* not shared, or each child would store its 0 there */
 
 	parse(argc, argv);
 	all = share(jobs * sizeof(*all));
 	sh = first_worker = &all[0];
 	touch_ourselves();
 	rt_init(__builtin_alloca(RT_STACK * sysconf(_SC_PAGESIZE)));
-	/* No restart: waitpid() is to see that the time is up */
+	/* Without SA_RESTART, so that waitpid() returns when the time is up */
 	sigaction(SIGALRM, &sa, NULL);
 	has = probe_in_child();
 	print_lacking();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What each page of the windows is thought to be. */
+/* The model: the state that each page of the windows should have. */
 #include "model.h"
 
 struct run runs[MAX_RUNS];
@@ -7,7 +7,7 @@ int nr_runs;
 uint32_t lock_future;
 uint32_t brk_pages;
 
-/* Nothing in this may still be there from what was there */
+/* Drops values that a page in this state cannot have */
 static void normalise(struct run *r)
 {
 	if (r->st == UNMAPPED) {
@@ -20,12 +20,12 @@ static void normalise(struct run *r)
 	}
 	if (r->st == GUARD || r->st == ERROR)
 		r->fl &= ~(F_POP | F_WP | F_WPQ);
-	/* khugepaged may fill it at any time; it is told not to where faults are watched */
+	/* khugepaged may fill it at any time, but is told not to where userfaultfd watches */
 	if (r->st == EMPTY && (r->at & AT_HUGE) && !(r->at & AT_UFFD))
 		r->fl |= F_POP;
 	if (r->st == EMPTY && !is_anon(r))
 		r->fl |= F_POP;
-	/* KSM forgets it, of what another run has it merge too: docs/model.md */
+	/* KSM may forget the protection, also when another run starts it: docs/model.md */
 	if ((r->at & AT_MERGE) && (r->fl & F_WP) && is_anon(r))
 		r->fl |= F_WPQ;
 	if (r->n == 1)
@@ -142,7 +142,7 @@ static void edge(uint32_t pg)
 		runs[split(pg)].fl |= F_EDGE;
 }
 
-/* The VMAs may have been split at both ends of the range */
+/* A call may have split the VMAs at both ends of the range */
 void model_edges(uint32_t pg, uint32_t n)
 {
 	edge(pg);
@@ -195,9 +195,9 @@ void model_reset(void)
 }
 
 /*
- * On sparc64 a miss of the TLB does not say whether it was a store's. In a mapping that
- * cannot be written the kernel does not ask, and fills the page as for a load; the store
- * is refused when it is tried again.
+ * On sparc64 a miss of the TLB does not tell whether it was a store. In a mapping that
+ * is not writable, the kernel fills the page as for a load, and refuses the store when
+ * it is tried again.
  */
 #ifdef __sparc__
 static const bool stores_read_first = true;
@@ -212,7 +212,7 @@ static bool read_before_refused(const struct run *r)
 
 bool store_fills(const struct run *r)
 {
-	/* A write that userfaultfd is to allow first fills the page as well */
+	/* A write that waits for userfaultfd fills the page as well */
 	return r->st == EMPTY && ((r->fl & F_WP) || read_before_refused(r));
 }
 
@@ -220,7 +220,7 @@ int model_access(const struct run *r, bool write, bool force)
 {
 	if (r->st == UNMAPPED)
 		return SIGSEGV;
-	/* That load is a missing page's */
+	/* The kernel reads the page first, which is a fault on a missing page */
 	if (write && !force && (r->st == EMPTY || r->st == LAZY) && (r->at & AT_MISS) && read_before_refused(r))
 		return -1;
 	if (!(r->at & (write ? AT_W : AT_R))) {
@@ -244,7 +244,7 @@ int model_access(const struct run *r, bool write, bool force)
 	return 0;
 }
 
-/* What the model is in a child */
+/* The model for a child */
 static void forked(struct run *r, uint32_t arg)
 {
 	(void)arg;
@@ -256,7 +256,7 @@ static void forked(struct run *r, uint32_t arg)
 		r->st = EMPTY;
 		r->fl &= F_EDGE;
 	}
-	/* What stands for the protection of an empty page need not be copied */
+	/* fork need not copy the marker that protects an empty page */
 	r->fl &= ~(F_WP | F_WPQ);
 	r->at &= ~(AT_LOCKED | AT_ONFAULT | AT_UFFD);
 }

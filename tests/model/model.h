@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The shadow model, and what the parts of the checker know of each other. */
+/* The shadow model, and declarations that the parts of the checker share. */
 #include "rt.h"
 
-/* What a page is */
+/* The state of a page */
 enum state {
 	UNMAPPED,
 	EMPTY,		/* reads as 0; with F_POP something may be there already */
@@ -12,13 +12,13 @@ enum state {
 	ERROR,		/* after UFFDIO_POISON or a memory failure: SIGBUS */
 };
 
-/* What is known of a page besides */
+/* More about a page */
 enum {
 	F_STEP = 1,	/* DATA and LAZY: each page has the id of the one before + 1 */
 	F_POP = 2,
 	F_WP = 4,	/* write-protected by userfaultfd */
-	F_WPQ = 8,	/* maybe */
-	F_SHARED = 16,	/* maybe mapped elsewhere too: by a child, by KSM */
+	F_WPQ = 8,	/* may be write-protected */
+	F_SHARED = 16,	/* a child or KSM may have mapped it elsewhere too */
 	F_EDGE = 32,	/* a VMA may end in front of the first page of the run */
 };
 
@@ -47,7 +47,7 @@ extern uint32_t brk_pages;
 
 void model_reset(void);
 int model_find(uint32_t pg);
-/* Calls @fn for each run in the range, cut to it; it may change all but the place */
+/* Calls @fn for each run in the range, cut to it; it may change all but pg and n */
 void model_change(uint32_t pg, uint32_t n, void (*fn)(struct run *, uint32_t), uint32_t arg);
 void model_edges(uint32_t pg, uint32_t n);
 void model_set(const struct run *r);
@@ -69,8 +69,8 @@ static inline bool is_anon(const struct run *r)
 }
 
 /*
- * What an access to a page of the run gives: 0, a signal, or -1 if the model
- * cannot tell. @force: as a debugger does, without regard to protections.
+ * The result of an access to a page of the run: 0, a signal, or -1 if the model
+ * cannot tell. With @force, as for a debugger, protections do not count.
  */
 int model_access(const struct run *r, bool write, bool force);
 /* May a store that is refused have filled the page? */
@@ -80,8 +80,8 @@ bool store_fills(const struct run *r);
 
 struct op {
 	uint16_t code;
-	uint16_t sub;		/* which of its kind, for the table of what was tried */
-	uint32_t check;		/* seeds what is checked after it */
+	uint16_t sub;		/* the variant, for the table at the end */
+	uint32_t check;		/* the seed of the checks after it */
 	int64_t a[6];
 };
 
@@ -95,14 +95,14 @@ struct opdef {
 	void (*gen)(struct op *o);
 	enum outcome (*run)(const struct op *o);
 	const char *const *subs;
-	uint64_t needs;		/* what the kernel must have */
+	uint64_t needs;		/* features that the kernel must have */
 };
 
 extern const struct opdef opdefs[];
 extern const int nr_opdefs;
 enum { OP_FORK, OP_END, OP_MADVISE };
 
-/* What the kernel has */
+/* Features of the kernel */
 enum {
 	HAS_UFFD = 1, HAS_WP = 2, HAS_ASYNC = 4, HAS_MOVE = 8, HAS_UPOISON = 16,
 	HAS_SEAL = 32, HAS_SCAN = 64, HAS_THP = 128, HAS_KSM = 256, HAS_SWAP = 512,
@@ -111,7 +111,7 @@ enum {
 	HAS_SMAPS = 1 << 18, HAS_COLLAPSE = 1 << 19, HAS_POPULATE = 1 << 20, HAS_DLOCKED = 1 << 21,
 	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
 	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26, HAS_READAHEAD = 1 << 27,
-	SHM_ALIGN = 32,		/* from this bit on, how shared memory is aligned: 2^n pages */
+	SHM_ALIGN = 32,		/* from this bit on, the alignment of shared memory: 2^n pages */
 };
 extern uint64_t has;
 static inline uintptr_t shm_pages(void)
@@ -126,7 +126,7 @@ bool op_available(int code, int sub);
 const char *sub_name(int code, int sub);
 void gen_op(struct op *o);
 bool advice_name(int64_t value, const char **name);
-/* The range that an operation has to do with, to check */
+/* The ranges of an operation, to check */
 int op_ranges(const struct op *o, uint32_t range[2][2]);
 
 /* --- The run ------------------------------------------------------------- */
@@ -137,7 +137,7 @@ struct divergence {
 	int kind;
 	int at;			/* index of the operation */
 	uint32_t pg;
-	int64_t a, b, c;	/* what the model wants, by kind */
+	int64_t a, b, c;	/* the model's values, by kind */
 	char text[400];
 };
 
@@ -153,20 +153,20 @@ struct shared {
 	uint64_t rng;
 	uint32_t next_id;
 	uint32_t enabled[MAX_OPS];	/* in this episode: mask of subs */
-	bool generate;			/* the log is written, not followed */
-	struct op queue[8];		/* what comes next */
+	bool generate;			/* write the log instead of following it */
+	struct op queue[8];		/* the next operations */
 	int queued;
 	int limit, pos;
 	struct op log[MAX_LOG];
 	struct divergence div;
-	/* The table of what was tried */
+	/* The table at the end */
 	uint64_t tried[MAX_OPS][MAX_SUB], succeeded[MAX_OPS][MAX_SUB], skipped[MAX_OPS][MAX_SUB];
 	uint64_t seen[NR_SEEN];
 	/* With --profile: ns of each, and of the checks after it */
 	uint64_t ns[MAX_OPS][MAX_SUB], check_ns[MAX_OPS][MAX_SUB];
 	uint64_t phase_ns[NR_PHASES];
 	uint64_t total;
-	/* Of the first worker, for all */
+	/* From the first worker, for all */
 	volatile bool stop;
 	int printing;
 };
@@ -180,18 +180,18 @@ __attribute__((noreturn, format(printf, 6, 7)))
 void diverge(int kind, uint32_t pg, int64_t a, int64_t b, int64_t c, const char *fmt, ...);
 
 void check_after(const struct op *o);
-void check_everything(uint64_t seed);	/* leaves all as it is */
-void check_final(bool thorough);	/* reads and writes, at last */
+void check_everything(uint64_t seed);	/* changes nothing */
+void check_final(bool thorough);	/* reads and writes */
 
 /*
- * How a sequence is followed: with the checks after each operation that it was
- * found with, or only what the operations themselves find and all of it at the
- * end. The latter is what can be printed as it is.
+ * Follow a sequence with the original checks after each operation, or only with
+ * the checks of the operations themselves and of everything at the end. Only the
+ * latter can be printed as C.
  */
 enum checks { CHECK_AS_FOUND, CHECK_AT_END };
-/* Follows sh->log, in a child: is anything wrong? sh->div says what */
+/* Follows sh->log in a child; true if a check fails, with the reason in sh->div */
 bool replay(enum checks checks);
-/* What is left of sh->log when all is left out that need not be in it */
+/* Shrinks sh->log to the operations that are needed */
 extern unsigned int shrink_seconds;
 enum checks shrink(struct op *list, int *n, struct divergence *d);
 void emit(int fd, uint64_t seed, const struct op *list, int n, const struct divergence *d,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The operations: how their arguments are drawn, what the model says that they
- * do, and whether the kernel did that. An operation must be right in any state,
- * because those before it may have been left out: see shrink.c. Where the model
- * cannot tell the result it is not made (SKIPPED).
+ * The operations: each draws its arguments, applies itself to the model, and
+ * compares the kernel's result. It must work in any state, because shrink.c may
+ * have left out operations before it. If the model cannot predict the result, the
+ * operation is not made (SKIPPED).
  */
 #include "model.h"
 
@@ -13,7 +13,7 @@ int depth;
 
 #define A(i) o->a[i]
 
-/* What it all costs: pages that one operation may fill */
+/* The number of pages that one operation may fill, to limit its time */
 #define FILL 64
 
 /* --- Changes of a run, for model_change() --------------------------------- */
@@ -62,12 +62,12 @@ static void lazy(struct run *r, uint32_t arg)
 		if (r->fl & F_WP)
 			r->fl |= F_WPQ;
 	} else if (r->st == EMPTY && r->fl & F_WP && r->fl & F_POP) {
-		/* What was filled may go, and with it its protection */
+		/* The page may go, and its protection with it */
 		r->fl |= F_WPQ;
 	}
 }
 
-/* Something may be there now, which reads as 0 still */
+/* There may be a page now; it still reads as 0 */
 static void populate(struct run *r, uint32_t arg)
 {
 	(void)arg;
@@ -99,7 +99,7 @@ static void set_prot(struct run *r, uint32_t bits)
 		r->at = (r->at & ~(AT_R | AT_W)) | bits;
 }
 
-/* What is locked is filled when it becomes writable, so that it need not be later */
+/* mprotect() fills locked memory that becomes writable */
 static void fill_locked(struct run *r, uint32_t arg)
 {
 	(void)arg;
@@ -113,7 +113,7 @@ static void set_lock(struct run *r, uint32_t bits)
 		r->at = (r->at & ~(AT_LOCKED | AT_ONFAULT)) | bits;
 }
 
-/* A change of attributes, where it changes any */
+/* Changes attributes; splits VMAs only if any attribute differs */
 static void attributes(uint32_t pg, uint32_t n, void (*fn)(struct run *, uint32_t), uint32_t arg)
 {
 	bool changes = false;
@@ -161,13 +161,13 @@ static enum outcome expect(int64_t got, int64_t value)
 	return got < 0 ? FAILURE : SUCCESS;
 }
 
-/* What a call returns that got so far: an error only if it got nowhere */
+/* The result of a call that did @done pages: an error only if that is 0 */
 static int64_t far_or(uint32_t done, int err)
 {
 	return done ? (int64_t)done : err;
 }
 
-/* Pages until the first that fails; *why: 0 if none does, -1 if that is not known */
+/* Pages before the first that fails; *why is 0 if none fails, -1 if not known */
 static uint32_t accessible(uint32_t pg, uint32_t n, bool write, bool force, int *why)
 {
 	uint32_t done = 0;
@@ -182,7 +182,7 @@ static uint32_t accessible(uint32_t pg, uint32_t n, bool write, bool force, int 
 	return done;
 }
 
-/* In a child, what it shares with the parent is not to be written */
+/* A child must not write to memory that it shares with its parent */
 static bool writes_shared(uint32_t pg, uint32_t n)
 {
 	if (!depth)
@@ -193,7 +193,7 @@ static bool writes_shared(uint32_t pg, uint32_t n)
 	return false;
 }
 
-/* What was read is what should be there */
+/* Compares what was read with the model */
 static void compare(uint32_t pg, uint32_t n, uint32_t (*val)[2])
 {
 	for_parts(r, pg, n) {
@@ -273,7 +273,7 @@ static int some_window(void)
 	return often[rnd(sizeof(often))];
 }
 
-/* The first page after a boundary of page tables, if there may be one, whatever the addresses */
+/* The first page after a boundary of page tables, unless that depends on addresses */
 static uint32_t first_of_table(uint32_t win)
 {
 	if (win == W_STACK || (win == W_BRK && (uint64_t)rt_ppt * rt_psz > 16 << 20))
@@ -281,7 +281,7 @@ static uint32_t first_of_table(uint32_t win)
 	return rt_ppt - rt_win[win].base / rt_psz % rt_ppt;
 }
 
-/* A range of at most @max pages, mostly one that begins in a run of the kind */
+/* Draws a range of at most @max pages, which mostly begins in a run of the kind */
 static void pick_attr(enum kind kind, uint32_t attr, uint32_t max, uint32_t *pg, uint32_t *n)
 {
 	uint32_t start, len, win, how = rnd(16);
@@ -290,7 +290,7 @@ static void pick_attr(enum kind kind, uint32_t attr, uint32_t max, uint32_t *pg,
 		int i = rnd(nr_runs), left;
 		const struct run *r;
 
-		/* Some at random, then all that follow: there may be few */
+		/* Try some at random, then all that follow, because there may be few */
 		for (left = 6; left && !is_kind(&runs[i], kind, attr); left--)
 			i = rnd(nr_runs);
 		for (left = left ? 0 : nr_runs; left && !is_kind(&runs[i], kind, attr); left--)
@@ -330,7 +330,7 @@ static void pick_attr(enum kind kind, uint32_t attr, uint32_t max, uint32_t *pg,
 		start = rnd(rt_win[win].pages);
 		len = some_length();
 	}
-	/* GiBs take as long as thousands of other operations */
+	/* Rarely GiBs, which take as long as thousands of other operations */
 	if (len > 3 * rt_ppt && rnd(100))
 		len = some_length();
 	if (win == W_BIG && !rnd(400))
@@ -350,7 +350,7 @@ static void pick(struct op *o, enum kind kind, uint32_t max)
 	o->a[1] = n;
 }
 
-/* Not of the heap or the stack: others would be surprised */
+/* Not in the heap or the stack, which libc uses */
 static bool is_ours(uint32_t pg)
 {
 	return WIN(pg) < W_BRK;
@@ -388,9 +388,9 @@ static enum outcome run_fork(const struct op *o)
 		return SUCCESS;
 	}
 	start = profile ? now_ns() : 0;
-	/* It goes on from here with the sequence until OP_END, and so do we then */
+	/* The child makes the operations up to OP_END, then the parent those after it */
 	r = x_wait(pid);
-	/* What the child did is counted there */
+	/* The child counts its own operations */
 	if (profile)
 		sh->ns[OP_FORK][0] -= now_ns() - start;
 	if (sh->div.kind)
@@ -418,7 +418,7 @@ enum advice_id { V_POISON, V_UNPOISON, V_DONTNEED, V_FREE, V_DONTNEED_LOCKED, V_
 static const struct {
 	int value, weight;
 	enum kind on;
-	uint32_t max;		/* pages */
+	uint32_t max;		/* in pages */
 	uint64_t needs;
 } advices[NR_ADVICE] = {
 	[V_POISON]		= { MADV_GUARD_POISON, 240, ANON, ~0u, 0 },
@@ -455,7 +455,7 @@ static const char *const advice_names[] = {
 	"POPULATE_WRITE", NULL
 };
 
-/* Why madvise() does not do a VMA, as -errno; 0 if it does */
+/* -errno if madvise() refuses a VMA, else 0 */
 static int refuses(const struct run *r, enum advice_id v)
 {
 	const bool sealed = (r->at & AT_SEALED) && !(r->at & AT_W) && is_anon(r);
@@ -487,7 +487,7 @@ static int refuses(const struct run *r, enum advice_id v)
 			return -EPERM;
 		return is_anon(r) ? 0 : -EINVAL;
 	case V_WILLNEED:
-		/* Without CONFIG_SWAP it is for files only */
+		/* Without CONFIG_SWAP, it accepts only files */
 		return is_anon(r) && !(has & HAS_READAHEAD) ? -EBADF : 0;
 	case V_REMOVE:
 		if (sealed)
@@ -543,7 +543,7 @@ static void advise(uint32_t pg, uint32_t n, enum advice_id v)
 		model_change(pg, n, to_empty, 0);
 		return;
 	default:
-		/* Flags of the VMA; shared memory takes no part in KSM */
+		/* Only flags of the VMA change; KSM leaves out shared memory */
 		for_parts(r, pg, n) {
 			if ((attr[v].set & AT_MERGE) && (r.at & AT_SHM))
 				continue;
@@ -554,8 +554,8 @@ static void advise(uint32_t pg, uint32_t n, enum advice_id v)
 }
 
 /*
- * What madvise() goes on to do: all that is mapped, until a VMA refuses. Sets
- * @err; calls advise() for each part that is done, if @apply.
+ * madvise() passes over holes and stops at the first VMA that it refuses. Returns
+ * its result; with @apply, calls advise() for each part that is done.
  */
 static int madvise_model(uint32_t pg, uint32_t n, enum advice_id v, bool apply)
 {
@@ -577,7 +577,7 @@ static int madvise_model(uint32_t pg, uint32_t n, enum advice_id v, bool apply)
 	return err;
 }
 
-/* Of those that are to follow; there is room for what one operation asks for */
+/* Adds an operation to those that follow; one operation never adds too many */
 static struct op *next_op(void)
 {
 	struct op *o = &sh->queue[sh->queued++];
@@ -625,11 +625,11 @@ static void gen_madvise(struct op *o)
 	uint32_t pg, n;
 
 	pick_attr(advices[o->sub].on, AT_SHM, advices[o->sub].max, &pg, &n);
-	/* Whole huge pages, or there will be none */
+	/* Huge pages need whole ranges */
 	if ((o->sub == V_HUGEPAGE || o->sub == V_COLLAPSE) && rnd(4)) {
 		pg = PG(W_PMD, 5 + rnd(3) * rt_ppt);
 		n = rt_ppt;
-		/* And nothing there yet: it is filled as a whole then */
+		/* Empty, so that the first access fills it as a whole */
 		if (o->sub == V_HUGEPAGE) {
 			const uint32_t most = rt_ppt > FILL ? FILL : rt_ppt / 2;
 
@@ -643,7 +643,7 @@ static void gen_madvise(struct op *o)
 	A(2) = advices[o->sub].value;
 }
 
-/* Faults a range in, as MADV_POPULATE and mlock do: 0 or why it ends, and where */
+/* Faults a range in, as MADV_POPULATE and mlock do; returns 0 or the error, and *done */
 static int populate_model(uint32_t pg, uint32_t n, bool write, uint32_t *done)
 {
 	*done = 0;
@@ -668,8 +668,8 @@ static int populate_model(uint32_t pg, uint32_t n, bool write, uint32_t *done)
 }
 
 /*
- * Is there a huge page that could not be made because of a guard in it? If the
- * whole of it is surely in one VMA, with a guard, then this is so.
+ * Does a guard prevent a huge page in the range? It does if the huge page would lie
+ * in one VMA for sure, and has a guard.
  */
 static bool collapse_must_fail(uint32_t pg, uint32_t n)
 {
@@ -704,7 +704,7 @@ static enum outcome run_madvise(const struct op *o)
 
 	if (v == V_REMOVE && writes_shared(pg, n))
 		return SKIPPED;
-	/* A hole in the stack would be filled when it is touched: the stack grows */
+	/* In a child, the stack would grow into the hole when it is touched */
 	if (v == V_DONTFORK && WIN(pg) == W_STACK)
 		return SKIPPED;
 	if (mainline && (v == V_POISON || v == V_UNPOISON))
@@ -712,14 +712,14 @@ static enum outcome run_madvise(const struct op *o)
 			if (!is_anon(&p))
 				return SKIPPED;
 	/*
-	 * 6.12 frees a page lazily that others share if the folio is not dirty, as one that was
-	 * swapped in from memory is not; they lose its contents. See docs/model.md.
+	 * 6.12 lazily frees a page that others share if the folio is not dirty, such as after
+	 * a swap-in from memory. Then the others lose its contents. See docs/model.md.
 	 */
 	if (v == V_FREE)
 		for_parts(p, pg, n)
 			if (p.st == DATA && is_anon(&p) && p.fl & F_SHARED)
 				return SKIPPED;
-	/* They would fill a multiple of it */
+	/* With huge pages they would fill a multiple of the range */
 	for_parts(p, pg, n)
 		if ((p.at & AT_HUGE) && n > 2 * rt_ppt && (v == V_POPULATE_WRITE || v == V_COLLAPSE))
 			return SKIPPED;
@@ -727,7 +727,7 @@ static enum outcome run_madvise(const struct op *o)
 	if (v == V_COLLAPSE) {
 		bool hole = false;
 
-		/* It has many reasons to fail */
+		/* It may fail for many reasons, so only check for wrong success */
 		for_parts(p, pg, n)
 			hole |= p.st == UNMAPPED;
 		r = x_madvise(pg, n, A(2));
@@ -746,22 +746,22 @@ static enum outcome run_madvise(const struct op *o)
 			return SKIPPED;
 		r = x_madvise(pg, n, A(2));
 		advise(pg, filled, v);
-		/* A write that is to be allowed first fills the page */
+		/* A write that waits for userfaultfd fills the page */
 		if (filled < n)
 			model_change(pg + filled, 1, fill_protected, 0);
 		return expect(r, err);
 	}
 	err = madvise_model(pg, n, v, false);
 	r = x_madvise(pg, n, A(2));
-	/* Before anything is said of pages: they are checked after a wrong result too */
+	/* Change the model first, because pages are checked after a wrong result too */
 	madvise_model(pg, n, v, true);
-	/* Breaking up what KSM merged needs memory, and waits for nobody */
+	/* Breaking up merged pages needs memory, and does not wait for it */
 	if (v == V_UNMERGEABLE && r == -EAGAIN)
 		return FAILURE;
 	return expect(r, err);
 }
 
-/* Wrong arguments: nothing may happen */
+/* With wrong arguments, the call must change nothing */
 static void gen_odd(struct op *o)
 {
 	static const int64_t offsets[] = { 1, 8, -1, 0, 0, 0 };
@@ -780,7 +780,7 @@ static enum outcome run_odd(const struct op *o)
 {
 	int64_t r = x_madvise_odd(A(0), A(1), A(2), A(3));
 
-	/* A length that wraps when it is rounded up to pages is 0, which is refused */
+	/* A length that wraps to 0 when it is rounded up must be refused */
 	expect(r, o->sub == 2 ? 0 : -EINVAL);
 	return SUCCESS;
 }
@@ -850,7 +850,7 @@ static bool has_sealed(uint32_t pg, uint32_t n)
 	return false;
 }
 
-/* Is all of it mapped, alike, and surely in one VMA? */
+/* Is all of it mapped, with the same attributes, and in one VMA for sure? */
 static bool one_vma(uint32_t pg, uint32_t n)
 {
 	uint32_t at = 0;
@@ -865,7 +865,7 @@ static bool one_vma(uint32_t pg, uint32_t n)
 	return true;
 }
 
-/* Does the range end where its VMA does? That which follows is not mapped */
+/* Does the range end where its VMA does? True if the next page is not mapped */
 static bool followed_by_hole(uint32_t pg, uint32_t n)
 {
 	return OFF(pg) + n >= rt_win[WIN(pg)].pages || runs[model_find(pg + n)].st == UNMAPPED;
@@ -899,11 +899,11 @@ static enum outcome run_mmap(const struct op *o)
 	if (how & M_NOREPLACE && taken)
 		return expect(x_mmap(pg, n, A(2), how), -EEXIST);
 	if (has_sealed(pg, n)) {
-		/* It may have come so far as to split the VMAs at its ends */
+		/* It may have split the VMAs at the ends of the range */
 		model_edges(pg, n);
 		return expect(x_mmap(pg, n, A(2), how), -EPERM);
 	}
-	/* Not on the host for nothing: it would all be filled */
+	/* It would fill all of it */
 	if (n > FILL && ((lock_future && !(lock_future & AT_ONFAULT)) || (how & (M_POPULATE | M_LOCKED))))
 		return SKIPPED;
 	r.at = (A(2) & PROT_READ ? AT_R : 0) | (A(2) & PROT_WRITE ? AT_W : 0) | (how & M_SHARED ? AT_SHM : 0) |
@@ -943,7 +943,7 @@ static void gen_mprotect(struct op *o)
 	static const int prot[] = { PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE };
 	uint32_t pg, n;
 
-	/* Mostly back to what most is */
+	/* Mostly back to the usual protection */
 	if (rnd(3)) {
 		pick(o, MAPPED, ~0u);
 		A(2) = prot[o->sub];
@@ -974,7 +974,6 @@ static enum outcome run_mprotect(const struct op *o)
 		done += p.n;
 	}
 	r = x_mprotect(A(0), A(1), A(2));
-	/* Each VMA that changes may be split off */
 	if (bits & AT_W)
 		model_change(A(0), done, fill_locked, 0);
 	for_parts(p, A(0), done)
@@ -996,7 +995,7 @@ static void gen_mremap(struct op *o)
 	while (!is_ours(dst));
 	switch (o->sub) {
 	case 1: {
-		/* In place: up to a hole */
+		/* In place, it can grow up to the next mapping */
 		const struct run *r = &runs[model_find(src)];
 
 		n = r->pg + r->n - src;
@@ -1030,7 +1029,7 @@ static void gen_mremap(struct op *o)
 	A(1) = n;
 	A(2) = dst;
 	A(3) = m;
-	/* No further than the windows */
+	/* Not beyond the window */
 	if (OFF(A(2)) + m > rt_win[WIN(A(2))].pages) {
 		if (m > rt_win[WIN(A(2))].pages)
 			A(2) = PG(WIN(A(2)), 0);
@@ -1054,7 +1053,7 @@ static enum outcome run_mremap(const struct op *o)
 		return SKIPPED;
 	if ((flags & MREMAP_DONTUNMAP) && n != m)
 		return SKIPPED;
-	/* Of two things that are wrong, kernels do not agree on which comes first */
+	/* If two arguments are wrong, the error depends on the kernel */
 	overlap = flags & MREMAP_FIXED && WIN(src) == WIN(dst) && OFF(src) < OFF(dst) + m &&
 		  OFF(dst) < OFF(src) + n;
 	if (overlap && (first.st == UNMAPPED || (first.at & AT_SEALED)))
@@ -1070,19 +1069,19 @@ static enum outcome run_mremap(const struct op *o)
 		return SKIPPED;
 	if (m > n + FILL && (first.at & AT_LOCKED) && !(first.at & AT_ONFAULT))
 		return SKIPPED;
-	/* It is refused, with or without what was there gone */
+	/* The kernel refuses it, before or after unmapping the target */
 	if (flags & MREMAP_FIXED && first.at & AT_SHM && (rt_addr(src) - rt_addr(dst)) / rt_psz % shm_pages())
 		return SKIPPED;
 
 	/*
-	 * Next to another that is watched, the two become one VMA before the
-	 * watch is taken off the new one: of both, or not.
+	 * Beside memory that userfaultfd watches, the two merge before the kernel
+	 * unregisters the new one, which may hit both or none.
 	 */
 	if (flags & MREMAP_FIXED && first.at & AT_UFFD &&
 	    ((OFF(dst) && runs[model_find(dst - 1)].at & AT_UFFD) ||
 	     (OFF(dst) + m < rt_win[WIN(dst)].pages && runs[model_find(dst + m)].at & AT_UFFD)))
 		return SKIPPED;
-	/* It unlocks what was moved from; some kernels all of that VMA, or more */
+	/* It unlocks the source; some kernels unlock all of that VMA, or more */
 	if (mainline && (flags & MREMAP_DONTUNMAP) && (first.at & AT_LOCKED))
 		return SKIPPED;
 
@@ -1121,7 +1120,7 @@ static enum outcome run_mremap(const struct op *o)
 
 		r.pg = r.pg - src + dst;
 		r.at &= ~AT_UFFD;
-		/* Whose monitor does not ask for the event is not taken along */
+		/* Without the event for moves, the registration does not move along */
 		if (r.fl & F_WP && r.st == EMPTY)
 			r.fl |= F_POP;
 		r.fl &= ~(F_WP | F_WPQ);
@@ -1209,7 +1208,7 @@ static enum outcome run_brk(const struct op *o)
 
 		for_parts(p, PG(W_BRK, now), brk_pages - now)
 			some |= p.st != UNMAPPED;
-		/* Linux leaves the end where it is if nothing is mapped below; libc says 0 */
+		/* If nothing is mapped below, Linux does not move the end, and libc returns 0 */
 		if (!some)
 			return SUCCESS;
 		model_change(PG(W_BRK, now), brk_pages - now, to_unmapped, 0);
@@ -1239,7 +1238,7 @@ static void gen_write(struct op *o)
 	A(0) = pg;
 	A(1) = n;
 	A(2) = new_id(A(1));
-	/* The same in each, for KSM, if not */
+	/* Else the same in each page, for KSM */
 	A(3) = rnd(6) ? 1 : 0;
 }
 
@@ -1264,7 +1263,7 @@ static void fault_is_right(uint32_t pg, int sig)
 			(unsigned long)rt_fault.addr, rt_fault.code, (unsigned long)rt_addr(pg));
 }
 
-/* By the program: until a signal. In a protected page of it that is not populated? */
+/* By the program, until a signal, which may come in a write-protected empty page */
 static enum outcome run_access(const struct op *o, bool write)
 {
 	uint32_t ok;
@@ -1300,7 +1299,7 @@ static enum outcome run_write(const struct op *o)
 	return run_access(o, true);
 }
 
-/* By the kernel: pages until then, or an error if there are none */
+/* By the kernel: returns the pages done, or an error if there are none */
 static enum outcome run_kernel(const struct op *o, bool write, bool force, int err,
 			       int64_t (*get)(uint32_t, uint32_t),
 			       int64_t (*put)(uint32_t, uint32_t, uint32_t, uint32_t))
@@ -1411,7 +1410,7 @@ static enum outcome run_mlock(const struct op *o)
 		}
 		mapped += p.n;
 	}
-	/* Each VMA is filled for writing if it can be, until one cannot */
+	/* It fills each VMA, for writing if that is permitted, until one fails */
 	if (!err && !A(2)) {
 		for_parts(p, A(0), A(1)) {
 			int why = model_access(&p, p.at & AT_W && !(p.at & AT_SHM), false);
@@ -1508,7 +1507,7 @@ static enum outcome run_register(const struct op *o)
 	const uint32_t bits = (A(2) & U_MISSING ? AT_MISS : 0) | (A(2) & U_WP ? AT_WP : 0) |
 			      (A(2) & U_ASYNC ? AT_ASYNC : 0);
 
-	/* Changing the mode, or the monitor, is another story */
+	/* A change of mode or monitor is not modelled */
 	for_parts(r, A(0), A(1))
 		if (r.st == UNMAPPED || !is_anon(&r) || (r.at & AT_UFFD))
 			return SKIPPED;
@@ -1534,7 +1533,7 @@ static void unwatched(struct run *r, uint32_t arg)
 {
 	(void)arg;
 	r->at &= ~AT_UFFD;
-	/* What protected an empty page goes, but what had been filled stays */
+	/* The marker of an empty page goes, but a page that was filled stays */
 	r->fl &= ~(F_WP | F_WPQ);
 }
 
@@ -1544,7 +1543,7 @@ static enum outcome run_unregister(const struct op *o)
 		if (r.st == UNMAPPED || !is_anon(&r) ||
 		    (r.at & (A(2) ? AT_MISS | AT_WP : AT_ASYNC)))
 			return SKIPPED;
-	/* Newer kernels want it to be the one that registered, in all of the range */
+	/* Newer kernels accept only the monitor that registered, for all of the range */
 	for_parts(r, A(0), A(1))
 		if (!(r.at & AT_UFFD))
 			return SKIPPED;
@@ -1555,8 +1554,8 @@ static enum outcome run_unregister(const struct op *o)
 }
 
 /*
- * How many pages an ioctl fills that puts pages where nothing is, and why it
- * ends: 0, or -EEXIST; 1 if that is not known.
+ * The number of pages that an ioctl fills which fills only empty pages. *err is
+ * the error that ends it, 0 or -EEXIST, or 1 if that is not known.
  */
 static uint32_t fillable(uint32_t pg, uint32_t n, bool over_marker, bool over_guard, int *err)
 {
@@ -1569,7 +1568,7 @@ static uint32_t fillable(uint32_t pg, uint32_t n, bool over_marker, bool over_gu
 		else if (r.st == EMPTY && (r.fl & F_WP))
 			*err = over_marker ? 0 : -EEXIST;
 		else if (r.st == ERROR && over_marker)
-			/* A marker too, if it is not a lost page */
+			/* This is a marker as well, unless a memory failure lost the page */
 			*err = has & HAS_MCE ? 1 : 0;
 		else if (r.st == GUARD)
 			*err = over_guard ? 0 : -EEXIST;
@@ -1733,14 +1732,14 @@ static enum outcome run_move(const struct op *o)
 
 		from.id = run_id(&from, src + done - from.pg);
 		moved[done] = from;
-		/* If either may be merged, or huge, then it may refuse */
+		/* It may refuse if either may be merged or huge */
 		if ((to.fl & F_POP && to.st == EMPTY) || to.st == LAZY || from.st == LAZY || from.fl & F_SHARED ||
 		    ((from.at | to.at) & (AT_MERGE | AT_HUGE)) || (from.st == EMPTY && from.fl & F_POP && !A(3)))
 			return SKIPPED;
-		/* Protected on the way: not told. An asynchronous monitor protects without the model */
+		/* The result depends on the protection, which the model may not know */
 		if (from.fl & (F_WP | F_WPQ) || (from.at & AT_ASYNC && from.st != GUARD))
 			return SKIPPED;
-		/* Of two reasons to fail, the first depends on what tables there are */
+		/* With two reasons to fail, the existing tables determine the first */
 		if ((to.st != EMPTY || to.fl & F_WP) && from.st == EMPTY && !A(3))
 			return SKIPPED;
 		if (to.st != EMPTY || to.fl & F_WP)
@@ -1753,7 +1752,7 @@ static enum outcome run_move(const struct op *o)
 			break;
 	}
 	r = x_uffd_move(dst, src, n, A(3));
-	/* It may also find a page busy: what it says is what it moved */
+	/* It may also find a page busy; then trust its number of moved pages */
 	if (r == -EBUSY || r == -EAGAIN || (r >= 0 && r < done)) {
 		done = r < 0 ? 0 : r;
 	} else {
@@ -1798,7 +1797,7 @@ static enum outcome run_fault(const struct op *o)
 	for_parts(r, A(0), A(1))
 		if (r.st == EMPTY)
 			wrote(r.pg, r.n, A(2) + r.pg - A(0), 1);
-	/* It was registered, and is not any more */
+	/* It has been unregistered */
 	model_edges(A(0), A(1));
 	return faults ? SUCCESS : FAILURE;
 }
@@ -1849,7 +1848,7 @@ static enum outcome run_scan(const struct op *o)
 				sh->seen[SEEN_HUGE]++;
 			if (c & 2)
 				sh->seen[SEEN_WRITTEN]++;
-			/* In no category but its own, and those of the VMA: WPALLOWED, SOFT_DIRTY */
+			/* Only its own category and those of the VMA: WPALLOWED, SOFT_DIRTY */
 			if (!A(2) && has & HAS_GUARDBIT && (p.st == GUARD) != !!(c & 256))
 				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has it in categories %#llx",
 					(unsigned long long)c);
@@ -1919,7 +1918,7 @@ static enum outcome run_mincore(const struct op *o)
 
 static void gen_move_pages(struct op *o)
 {
-	/* On a kernel of 64 bits, of more than 16 pointers of 32 it reads every second one */
+	/* A 64-bit kernel misreads more than 16 pointers of 32 bits; see docs/model.md */
 	pick(o, rnd(2) ? GUARDS : MAPPED, sizeof(long) == 4 ? 16 : 64);
 }
 
@@ -1946,7 +1945,7 @@ static void gen_global(struct op *o)
 	A(0) = o->sub;
 	if (o->sub != G_KSM)
 		return;
-	/* Something to merge first */
+	/* Have something to merge first */
 	ksm = *o;
 	o->sub = 0;
 	mapping(o, pg, 16);
@@ -1978,7 +1977,7 @@ static enum outcome run_global(const struct op *o)
 		for (int w = 0; w < NR_WIN; w++)
 			model_change(PG(w, 0), rt_win[w].pages, maybe_merged, 0);
 	}
-	/* Not what is asked here: there may not be the memory, or others do it */
+	/* It may fail for lack of memory, or because another run does the same */
 	return r ? FAILURE : SUCCESS;
 }
 
@@ -1987,7 +1986,7 @@ static void gen_mce(struct op *o)
 	pick(o, CONTENTS, 1);
 }
 
-/* Only pages that nobody else has, and that are not huge: others would be hit too */
+/* Only small pages that nobody else maps, because the failure hits all that map it */
 static bool may_be_lost(const struct op *o)
 {
 	const struct run r = runs[model_find(A(0))];
@@ -2003,7 +2002,7 @@ static enum outcome run_hwpoison(const struct op *o)
 	if (!may_be_lost(o))
 		return SKIPPED;
 	r = x_hwpoison(A(0));
-	/* EBUSY: it could not isolate the page. It is lost nevertheless, or not */
+	/* EBUSY: the kernel could not isolate the page, and may or may not have lost it */
 	if (r) {
 		model_change(A(0), 1, to_error, 0);
 		expect(x_madvise(A(0), 1, MADV_DONTNEED), 0);
@@ -2018,7 +2017,7 @@ static enum outcome run_offline(const struct op *o)
 {
 	if (!may_be_lost(o))
 		return SKIPPED;
-	/* It is moved to another, or not */
+	/* The kernel may or may not migrate the page */
 	return x_offline(A(0)) ? FAILURE : SUCCESS;
 }
 
@@ -2114,7 +2113,7 @@ bool op_available(int code, int sub)
 	return (needs & has) == needs;
 }
 
-/* Some operations are rarer than one in a thousand */
+/* Chances of operations that are rarer than one in a thousand */
 static bool too_dear(const struct op *o)
 {
 	if (is_op(o, "global"))
@@ -2126,7 +2125,7 @@ static bool too_dear(const struct op *o)
 	return false;
 }
 
-/* A child gets a copy of each */
+/* Variables of which a child has a copy */
 static bool many_guards(void)
 {
 	uint32_t guards = 0;
@@ -2189,7 +2188,7 @@ void gen_op(struct op *o)
 	o->check = rnd(1ull << 32);
 }
 
-/* By the letters of the arguments: see struct opdef */
+/* Finds the ranges by the letters of the arguments, see struct opdef */
 int op_ranges(const struct op *o, uint32_t range[2][2])
 {
 	const char *args = opdefs[o->code].args;
@@ -2200,7 +2199,7 @@ int op_ranges(const struct op *o, uint32_t range[2][2])
 			range[n][0] = o->a[i];
 			range[n++][1] = 1;
 		} else if (args[i] == 'n') {
-			/* One length may be that of both */
+			/* One length may be for both pages */
 			for (int k = i > 1 && args[i - 1] == 'p' && args[i - 2] == 'p' ? 0 : n - 1; k < n; k++)
 				range[k][1] = o->a[i];
 		}

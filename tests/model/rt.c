@@ -40,7 +40,7 @@ struct rt_scan {
 #define RT_WRITTEN	2
 #define RT_WP_MATCHING	1
 
-#define IO_PAGES 64	/* at most, of one read or write */
+#define IO_PAGES 64	/* the most for one read or write */
 
 struct rt_win rt_win[NR_WIN];
 size_t rt_psz;
@@ -91,7 +91,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		siglongjmp(fault_jmp, 1);
 	}
 #ifdef __sparc__
-	/* Of an access by the kernel: sent besides the error that the call returns */
+	/* For an access by the kernel, sparc64 sends it besides the error */
 	if (sig == SIGBUS)
 		return;
 #endif
@@ -99,7 +99,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	_exit(3);
 }
 
-/* A page that is told apart from what the windows have: static libcs differ */
+/* A page apart from the windows; static libcs differ */
 static void reserve(uintptr_t base, uint32_t pages)
 {
 	void *p = mmap((void *)base, pages * rt_psz, PROT_NONE,
@@ -152,7 +152,7 @@ static void set_windows(char *stack)
 {
 	const uint64_t huge = number_in("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
 	uint64_t pmd, pud, apart;
-	void *volatile heap;	/* or it is never asked for */
+	void *volatile heap;	/* volatile, or the compiler drops the malloc() */
 	uintptr_t base;
 
 	rt_psz = sysconf(_SC_PAGESIZE);
@@ -161,7 +161,7 @@ static void set_windows(char *stack)
 	base = sizeof(long) == 8 ? (uintptr_t)1 << (sizeof(long) == 8 ? 36 : 0) : 0x20000000;
 	/* A table may have no more than 32 entries */
 	apart = (128 * rt_psz + pmd - 1) / pmd * pmd;
-	/* Where one PMD table ends, if that is not too far for small address spaces */
+	/* At the end of a PMD table, unless that is too far for small address spaces */
 	pud = pmd * (rt_psz / 8);
 	if (pud > 1ull << 32)
 		pud = pmd * 512;
@@ -184,16 +184,16 @@ static void set_windows(char *stack)
 	/* The stack grows as it is touched, from the top */
 	for (size_t i = RT_STACK * rt_psz; i; i -= rt_psz)
 		((volatile char *)stack)[i - 1] = 0;
-	/* mips and others let the stack be executed; what is moved there is not */
+	/* On mips and others the stack is executable, but memory moved there is not */
 	mprotect((void *)rt_win[W_STACK].base, RT_STACK_PAGES * rt_psz, PROT_READ | PROT_WRITE);
 	madvise((void *)rt_win[W_STACK].base, RT_STACK_PAGES * rt_psz, MADV_DONTNEED);
 
-	/* From now on malloc() has to do with what it has */
+	/* From now on malloc() must not move the end of the heap */
 	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	heap = malloc(1 << 20);
 	free(heap);
-	/* Wherever the heap is, the boundary of two tables is amid it, if one is near */
+	/* Put the boundary of two tables in the middle of the window, if one is near */
 	base = ((uintptr_t)sbrk(0) + 16 * rt_psz) & -rt_psz;
 	if (pmd <= 16 << 20)
 		base = (base + 64 * rt_psz + pmd - 1) / pmd * pmd - 64 * rt_psz;
@@ -201,8 +201,8 @@ static void set_windows(char *stack)
 	if (brk((void *)rt_win[W_BRK].base))
 		rt_die("brk: %s", strerror(errno));
 	/*
-	 * What lies between the old and the new end is not of the window, and no
-	 * VMA of its flags may end where the window begins.
+	 * Memory between the old end and the window does not belong to the window,
+	 * and no VMA with the same flags may end where the window begins.
 	 */
 }
 
@@ -235,7 +235,7 @@ void rt_init(char *stack)
 		rt_die("ftruncate: %s", strerror(errno));
 	find_swap();
 
-	/* Is a PROT_NONE page open to a debugger? A setting of the kernel */
+	/* Can a debugger access a PROT_NONE page? It depends on a kernel setting */
 	void *p = mmap(NULL, rt_psz, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 
@@ -258,7 +258,7 @@ void rt_forked(void)
 	drop_fd(&mem_fd);
 	drop_fd(&uffd[0]);
 	drop_fd(&uffd[1]);
-	/* Others use theirs at the same time */
+	/* The parent uses its pipe at the same time, so open another */
 	drop_fd(&pipe_fd[0]);
 	drop_fd(&pipe_fd[1]);
 	open_pipe();
@@ -336,7 +336,7 @@ int64_t x_brk(uint32_t pages)
 	char *old = sbrk(0), *base = (char *)rt_win[W_BRK].base, *now = base + pages * rt_psz;
 	int64_t r = result(brk(now));
 
-	/* m68k and others let the heap be executed; mprotect() is to see no difference */
+	/* On m68k and others the heap is executable; make it as mprotect() leaves it */
 	if (old < base)
 		old = base;
 	if (!r && now > old)
@@ -459,7 +459,7 @@ int64_t x_write(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
 	return n;
 }
 
-/* What came into the scratch buffer, to rt_seen; returns pages */
+/* Copies the scratch buffer to rt_seen; returns the number of pages */
 static int64_t seen(int64_t bytes)
 {
 	if (bytes < 0)
@@ -542,13 +542,13 @@ int64_t x_futex(uint32_t pg)
 {
 	static const struct timespec now;
 
-	/* Not a value that x_write() leaves there: it never waits */
+	/* x_write() never writes this value, so the call does not wait */
 	return result(syscall(SYS_futex, at(pg), FUTEX_WAIT_PRIVATE, 0xffffffffu, &now, NULL, 0));
 }
 
 bool rt_kernel_reads(uint32_t pg)
 {
-	/* Copies the set before it looks at what to do with it, which is nothing */
+	/* The kernel copies the set before it finds that there is nothing to do */
 	return !(syscall(SYS_rt_sigprocmask, 99, at(pg), NULL, _NSIG / 8) < 0 && errno == EFAULT);
 }
 
@@ -636,8 +636,8 @@ static int uffd_open(uint64_t features)
 }
 
 /*
- * Faults in what uffd[0] has are a SIGBUS, not an event: nobody has to answer.
- * uffd[1] only write-protects, and lets the kernel take it away again.
+ * Faults in memory of uffd[0] are a SIGBUS, not an event that needs an answer.
+ * uffd[1] only write-protects, and has the kernel resolve it (asynchronous mode).
  */
 static int uffd_get(int async)
 {
@@ -668,7 +668,7 @@ int64_t x_uffd_unregister(uint32_t pg, uint32_t n, int async)
 	return result(ioctl(uffd_get(async), UFFDIO_UNREGISTER, &range));
 }
 
-/* The ioctls say how far they got, or a negative error, in a field */
+/* The ioctls return their progress, or a negative error, in a field */
 static int64_t far(unsigned long request, void *arg, const __s64 *field)
 {
 	int r = ioctl(uffd_get(0), request, arg);
@@ -723,7 +723,7 @@ int64_t x_uffd_move(uint32_t dst, uint32_t src, uint32_t n, int holes)
 	return far(UFFDIO_MOVE, &move, &move.move);
 }
 
-/* A thread that answers what the others run into */
+/* A thread that answers the faults of others */
 struct monitor {
 	int fd, stop[2];
 	uint32_t pg, n, id;
@@ -752,7 +752,7 @@ static void *monitor(void *arg)
 			m->faults++;
 			put(m->page, id, ~id);
 			if (ioctl(m->fd, UFFDIO_COPY, &copy)) {
-				/* Or who faulted would wait for ever */
+				/* Wake the thread, or it would wait for ever */
 				struct uffdio_range range = { addr, rt_psz };
 
 				m->faults = -1000000;
@@ -795,7 +795,7 @@ static void monitor_end(struct monitor *m, pthread_t thread)
 	close(m->stop[1]);
 }
 
-/* Read each page of the range: how many faults had to be answered */
+/* Reads each page of the range; returns the number of answered faults */
 int64_t x_uffd_fault(uint32_t pg, uint32_t n, uint32_t id)
 {
 	struct monitor m = { .pg = pg, .n = n, .id = id };
@@ -811,7 +811,7 @@ int64_t x_uffd_fault(uint32_t pg, uint32_t n, uint32_t id)
 	return m.faults;
 }
 
-/* POISON what a monitor watches: pages that it was told of, in one event */
+/* POISON of watched memory; returns the pages that the monitor was told of in one event */
 int64_t x_uffd_event(uint32_t pg, uint32_t n)
 {
 	struct monitor m = { .pg = pg, .n = n };
@@ -829,7 +829,7 @@ int64_t x_uffd_event(uint32_t pg, uint32_t n)
 	return (m.removed_end - m.removed_start) / rt_psz;
 }
 
-/* --- What /proc and others say ------------------------------------------- */
+/* --- /proc and others ---------------------------------------------------- */
 
 int rt_pagemap(uint32_t pg, uint32_t n, uint64_t *entries)
 {
@@ -852,7 +852,7 @@ int64_t x_scan(uint32_t pg, uint32_t n, int wp)
 	long r = ioctl(fd, RT_PAGEMAP_SCAN, &scan);
 	int64_t pages = 0;
 
-	/* Without the category of guards, which is new */
+	/* Older kernels do not have the category of guards */
 	if (r < 0 && errno == EINVAL) {
 		scan.returned = 0xff;
 		r = ioctl(fd, RT_PAGEMAP_SCAN, &scan);
@@ -898,7 +898,7 @@ int64_t x_move_pages(uint32_t pg, uint32_t n)
 	return result(syscall(SYS_move_pages, 0, (unsigned long)n, page, NULL, rt_node, 0));
 }
 
-/* The page that begins at the address, UINT32_MAX if none inside a window does */
+/* The page at the address, UINT32_MAX if it is not inside a window */
 static uint32_t inside(uintptr_t addr)
 {
 	for (int w = 0; w < NR_WIN; w++)
@@ -992,7 +992,7 @@ static void wait_scans(const char *path, unsigned int scans)
 	const uint64_t start = number_in(path);
 	const struct timespec ms = { 0, 1000000 };
 
-	/* Nothing says when a scan is over: look, and do not wait long */
+	/* There is no event at the end of a scan, so poll, but not for long */
 	for (int i = 0; i < 200 && number_in(path) < start + scans; i++)
 		nanosleep(&ms, NULL);
 }
@@ -1006,7 +1006,7 @@ int64_t x_global(int what)
 		if (!swap_path[0])
 			return -ENODEV;
 		r = result(swapoff(swap_path));
-		/* Others may do the same at the same time */
+		/* Other runs may do the same at the same time */
 		if (swapon(swap_path, 0) && errno != EBUSY)
 			return -errno;
 		return r == -EINVAL ? 0 : r;
@@ -1033,7 +1033,7 @@ int64_t x_global(int what)
 
 int64_t x_hwpoison(uint32_t pg)
 {
-	/* A SIGBUS for who is in the way, which is us */
+	/* The kernel sends us a SIGBUS */
 	if (sigsetjmp(fault_jmp, 0))
 		return 0;
 	fault_armed = 1;
@@ -1103,7 +1103,7 @@ static int contents(uint32_t pg, uint32_t val[2])
 {
 	int r = rt_load(pg, val);
 
-	/* There may be no permission; a debugger needs none */
+	/* The protection may forbid it; a debugger does not need it */
 	return r == SIGSEGV && rt_peek(pg, val) == 0 ? 0 : r;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The operations of the model checker, each as one call, and the probes. They
- * know nothing of the model: a sequence that was shrunk is printed with this
- * text in front and calls these functions, nothing else.
+ * The operations of the model checker, each as one call, and the probes. They do
+ * not use the model: a printed program consists of this text and calls of these
+ * functions.
  *
  * Pages have numbers, not addresses: a window's number in the high 8 bits and
  * the page in the window in the low 24. A window is a fixed range of addresses,
- * but for those in the heap and the stack, which start where these happen to be.
+ * except in the heap and the stack, whose addresses vary.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -38,7 +38,7 @@
 #include <linux/futex.h>
 #include <linux/userfaultfd.h>
 
-/* What the headers of an older libc or kernel lack */
+/* Headers of an older libc or kernel lack these */
 #ifndef MADV_COLD
 #define MADV_COLD 20
 #define MADV_PAGEOUT 21
@@ -73,7 +73,7 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
-/* System calls that came after the numbers became the same everywhere */
+/* System calls with the same number on all architectures */
 #ifndef __NR_process_madvise
 #define __NR_process_madvise 440
 #endif
@@ -88,9 +88,9 @@
 
 enum {
 	W_TABLE,	/* over the boundary of two page tables */
-	W_PMD,		/* over three huge pages and a bit on both sides */
+	W_PMD,		/* three huge pages and some pages on both sides */
 	W_PUD,		/* over the boundary of two PMD tables */
-	W_SMALL,	/* amid a table */
+	W_SMALL,	/* in the middle of a table */
 	W_BIG,		/* several GiB; 128 MiB if addresses have 32 bits */
 	W_BRK,
 	W_STACK,
@@ -107,7 +107,7 @@ extern size_t rt_psz;		/* bytes in a page */
 extern uint32_t rt_ppt;		/* pages that one page table maps */
 extern bool rt_has_mem_force;	/* /proc/self/mem ignores protections */
 
-/* What the last operation read: the first and the last word of each page */
+/* Read by the last operation: the first and the last word of each page */
 #define RT_SEEN 1024
 extern uint32_t rt_seen[RT_SEEN][2];
 /* The last fault */
@@ -117,11 +117,11 @@ struct rt_fault {
 };
 extern struct rt_fault rt_fault;
 
-/* Set up, once; @stack is RT_STACK pages of the caller's frame */
+/* Call it once; @stack is RT_STACK pages of the caller's frame */
 #define RT_STACK_PAGES 32
 #define RT_STACK (RT_STACK_PAGES + 17)
 void rt_init(char *stack);
-/* In a child: what belongs to the parent's memory is opened anew when needed */
+/* In a child, reopens files that belong to the parent's memory when needed */
 void rt_forked(void);
 __attribute__((noreturn, format(printf, 1, 2))) void rt_die(const char *fmt, ...);
 
@@ -131,9 +131,9 @@ static inline uintptr_t rt_addr(uint32_t pg)
 }
 
 /*
- * Operations. Each returns what the system call did, or -errno; those that go
- * through pages the number of pages that were done. Reads and writes by the
- * program itself add the signal that ended them << 32.
+ * Operations. Each returns the result of the system call, or -errno; operations
+ * on pages return the number of pages done. Reads and writes by the program
+ * itself add the signal that ended them << 32.
  */
 #define RT_SIG(r)	((int)((r) >> 32))
 #define RT_PAGES(r)	((uint32_t)(r))
@@ -185,16 +185,16 @@ int64_t x_global(int what);
 int64_t x_hwpoison(uint32_t pg);
 int64_t x_offline(uint32_t pg);
 
-/* As a check does: reads what can be read */
+/* Reads all readable pages, as a check does */
 int64_t x_look(uint32_t pg, uint32_t n);
 
-/* Probes: 0 or the signal; they do not change what the page is, if it is that */
+/* Probes return 0 or the signal, and do not change a page that is as expected */
 int rt_load(uint32_t pg, uint32_t val[2]);
 int rt_store(uint32_t pg, const uint32_t val[2]);
-/* Can the kernel read there, write there, for a system call? Not cheaper */
+/* Can the kernel read or write there, for a system call? */
 bool rt_kernel_reads(uint32_t pg);
 bool rt_kernel_writes(uint32_t pg);
-/* As a debugger, whatever the protection: 0 or -errno */
+/* As a debugger, which ignores the protection: 0 or -errno */
 int rt_peek(uint32_t pg, uint32_t val[2]);
 int rt_pagemap(uint32_t pg, uint32_t n, uint64_t *entries);
 #define PM_PRESENT	(1ull << 63)
@@ -202,18 +202,18 @@ int rt_pagemap(uint32_t pg, uint32_t n, uint64_t *entries);
 #define PM_GUARD	(1ull << 58)
 #define PM_WP		(1ull << 57)
 #define PM_SOFT		(1ull << 55)
-/* Boundaries of VMAs inside the windows, -1 if they could not be read: pages that follow one */
+/* Pages in the windows at which a VMA begins; returns -1 if they could not be read */
 int rt_vma_boundaries(uint32_t *at, int max);
 /* Anonymous memory of this process, resident or swapped out, in pages */
 int64_t rt_anon_pages(void);
-void rt_anon_rebase(void);	/* what there is now is 0 */
-/* What x_scan() said of each page: categories, 0 if it was not reported */
+void rt_anon_rebase(void);	/* count from the current number */
+/* The categories of each page by x_scan(), 0 if it was not reported */
 extern uint64_t rt_scanned[RT_SEEN];
-/* What x_mincore() and x_move_pages() said of each page */
+/* The results of x_mincore() and x_move_pages() for each page */
 extern unsigned char rt_core[RT_SEEN];
 extern int rt_node[RT_SEEN];
 
-/* For the printed programs: say what is wrong, and end with status 1 */
+/* For the printed programs: print the fault, and end with status 1 */
 #define want(call, value) rt_want(#call, (call), (value))
 void rt_want(const char *what, int64_t got, int64_t value);
 void want_guard(uint32_t pg);		/* for a debugger too */

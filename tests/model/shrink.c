@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Of a sequence that went wrong, the fewest operations that still do; as C. */
+/* Shrinks a sequence that fails to as few operations as possible, and prints it as C. */
 #include "model.h"
 
-/* A sequence that is slow, or goes wrong only sometimes, must not take for ever */
+/* Limits the time for a sequence that is slow or fails only sometimes */
 #define MOST_REPLAYS 4000
 unsigned int shrink_seconds = 120;
 
@@ -21,7 +21,7 @@ static time_t now(void)
 	return t.tv_sec;
 }
 
-/* The same thing is seen in several ways */
+/* Several checks can find the same fault */
 static bool of_pages(int kind)
 {
 	return kind == W_ACCESS || kind == W_CONTENTS || kind == W_ZERO_OR || kind == W_PAGEMAP;
@@ -35,11 +35,11 @@ static bool still_wrong(const struct op *list, int n)
 	sh->limit = n;
 	if (!replay(how))
 		return false;
-	/* Something else that is wrong, or not modelled, is not what was found */
+	/* A different fault, or a result that is not modelled, does not count */
 	if (of_pages(sh->div.kind) ? !of_pages(wanted.kind) : sh->div.kind != wanted.kind ||
 	    (wanted.kind == W_RESULT && sh->log[sh->div.at].code != wanted_op))
 		return false;
-	/* What comes after the one that went wrong is not needed */
+	/* Operations after the failing one are not needed */
 	best_n = sh->div.at >= 0 && sh->div.at < n ? sh->div.at + 1 : n;
 	best_div = sh->div;
 	memmove(best, list, best_n * sizeof(*list));
@@ -75,8 +75,8 @@ static bool overlap(const uint32_t a[2], const uint32_t b[2])
 }
 
 /*
- * Only what has to do with the same pages as the last does, or with pages that
- * came from there or went there. Mostly that is enough, and saves many replays.
+ * Keep only operations on the pages of the last one, or on pages that were moved
+ * from or to there. Mostly that is enough, and saves many replays.
  */
 static void leave_out_unrelated(bool with_general)
 {
@@ -94,7 +94,7 @@ static void leave_out_unrelated(bool with_general)
 		for (int k = 0; k < ranges; k++)
 			for (int at = 0; at < nr && !keep[i]; at++)
 				keep[i] = overlap(range[k], pages[at]);
-		/* What is moved is of both places; of others, it is enough that they meet */
+		/* A move belongs to both places; other operations need only overlap */
 		if (keep[i] && (i == best_n - 1 || ranges == 2))
 			for (int k = 0; k < ranges; k++)
 				memcpy(pages[nr++], range[k], sizeof(range[k]));
@@ -106,7 +106,7 @@ static void leave_out_unrelated(bool with_general)
 		still_wrong(trial, n);
 }
 
-/* A fork without what its child does, and the child's part without the fork */
+/* Try a fork without the child's operations, and these without the fork */
 static void leave_out_forks(void)
 {
 	for (int i = 0; i < best_n; i++) {
@@ -191,7 +191,7 @@ static const char *const win_names[NR_WIN] = {
 	"W_TABLE", "W_PMD", "W_PUD", "W_SMALL", "W_BIG", "W_BRK", "W_STACK"
 };
 
-/* What is in rt.h and rt.c */
+/* The text of rt.h and rt.c */
 extern const char rt_text[];
 
 static void print_page(int fd, uint32_t pg)
@@ -260,7 +260,7 @@ static void print_wanted(int fd, int level, const struct divergence *d)
 			(long long)d->b);
 		break;
 	case W_ANON:
-		/* A program that is alone is not as far off by itself */
+		/* A program by itself has less noise in its counters */
 		dprintf(fd, "want_anon(%lld, %lld);\n", (long long)(d->a - d->c / 2), (long long)(d->b + d->c / 2));
 		break;
 	case W_OTHER:

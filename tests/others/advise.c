@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Calls madvise() with the values of guard pages among all others, the way in
- * which stress-ng's madvise stressor goes through its list: on mappings of all
- * kinds, page by page and whole, in random order, with accesses in between whose
- * signals it survives, and with arguments that are wrong.
+ * Calls madvise() as stress-ng's madvise stressor does, with the values of guard
+ * pages among all others: on mappings of all kinds, page by page and whole, in
+ * random order, with accesses in between whose signals it survives, and with
+ * wrong arguments.
  *
  * usage: advise SECONDS [SEED]
  * Prints one TAP line. Exit status 0 if all calls behaved, 1 if not.
@@ -27,7 +27,7 @@
 #define POISON	102
 #define UNPOISON 103
 
-/* All that 6.12 has, but for those that take memory away from the machine */
+/* All advice of 6.12 but that which takes memory away from the machine */
 static const int advices[] = {
 	0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
 	POISON, UNPOISON, POISON, UNPOISON,
@@ -74,7 +74,7 @@ static void wrong(const char *what, int ret)
 		printf("# %s: %d, %s\n", what, ret, strerror(errno));
 }
 
-/* Whether guards may be had there. */
+/* Does the mapping accept guards? */
 static void advise(void *p, size_t length, int advice, bool may)
 {
 	int ret = madvise(p, length, advice);
@@ -83,7 +83,7 @@ static void advise(void *p, size_t length, int advice, bool may)
 		return;
 	calls[advice - POISON]++;
 	done[advice - POISON] += !ret;
-	/* ENOMEM: a hole, or a mapping that an earlier call has made one of */
+	/* ENOMEM means a hole, which an earlier call may have made */
 	if (!may && !ret && length)
 		wrong("success where no guards can be", ret);
 	if (ret && errno != EINVAL && errno != ENOMEM && errno != EPERM)
@@ -126,7 +126,7 @@ static void a_mapping(int flags, int prot, int fd, bool may)
 				waitpid(pid, NULL, 0);
 		}
 	}
-	/* What no call may accept */
+	/* Wrong arguments */
 	for (int advice = POISON; advice <= UNPOISON; advice++) {
 		if (!madvise(p + 1, PAGE, advice) || errno != EINVAL)
 			wrong("an address within a page", 0);

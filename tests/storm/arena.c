@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "storm.h"
 
-/* Of the 512 words of a page these are used */
+/* The words of a page that the storm uses */
 const size_t positions[4] = { 0, 1, 255, 511 };
 
 static const struct {
@@ -29,7 +29,7 @@ static const struct {
 
 static bool is_keeper(const struct arena *a, size_t nr)
 {
-	/* Whole huge pages that stay, and one that comes and goes */
+	/* In the big arena, slot 1 comes and goes, and the others keep their contents */
 	if (a->flags & A_BIG)
 		return nr != 1;
 	if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && nr == 0)
@@ -49,7 +49,7 @@ static void add_slot(struct arena *a, size_t *at, size_t pages, enum kind kind)
 	a->nslots++;
 }
 
-/* Lays out what the seed says; nothing is mapped. */
+/* Lays out arenas and slots by the seed; maps nothing. */
 void arenas_describe(void)
 {
 	ctl->narenas = sizeof(plan) / sizeof(*plan);
@@ -75,7 +75,7 @@ void arenas_describe(void)
 				pages = 1 + random_below(plan[n].longest);
 			else
 				pages = 1 + random_below(8);
-			/* Room for what has to come */
+			/* Leave room for the slot of a huge page */
 			if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && at &&
 			    left > 512 && left - 512 < pages)
 				pages = left - 512;
@@ -102,11 +102,11 @@ static char *reserve(struct arena *a, int nr, size_t skew)
 		_exit(1);
 	}
 	a->room[nr] = p;
-	/* The ends stay PROT_NONE: no arena merges with another */
+	/* The ends stay PROT_NONE, so that arenas do not merge */
 	return (char *)(((uintptr_t)p + HUGE - 1) & -HUGE) + skew * PAGE;
 }
 
-/* Maps what arenas_describe() laid out, and fills it. */
+/* Maps and fills the arenas that arenas_describe() laid out. */
 void arenas_map(void)
 {
 	for (size_t n = 0; n < ctl->narenas; n++) {
@@ -141,10 +141,10 @@ void arenas_map(void)
 
 uint64_t value(const struct arena *a, size_t page, size_t position)
 {
-	/* A sled of `ret`, should a fetch get there */
+	/* `ret`, in case a fetch succeeds */
 	if ((a->flags & A_EXEC) && position == 3)
 		return 0xc3c3c3c3c3c3c3c3UL;
-	/* The same everywhere: to be merged */
+	/* The same in each page, for KSM to merge */
 	if (a->flags & A_KSM)
 		page = 0;
 	return mix(ctl->seed ^ (uint64_t)(a - ctl->arena + 1) << 40 ^ page << 8 ^ position) | 1;
@@ -222,7 +222,7 @@ void slot_guarded(struct slot *s)
 		;
 }
 
-/* One call more under way, if the slot is in @state. */
+/* Counts one more call under way, if the slot is in @state. */
 bool slot_join(struct slot *s, enum state state)
 {
 	uint64_t w = load_acq(&s->word);
@@ -233,8 +233,8 @@ bool slot_join(struct slot *s, enum state state)
 }
 
 /*
- * One less. Who leaves chaos as the last gets the slot BUSY, and 0; else it is
- * how many are left, or 1.
+ * Counts one call less. The last to leave CHAOS gets the slot BUSY, and 0. Others
+ * get the number of calls that are left, or 1.
  */
 unsigned int slot_leave(struct slot *s)
 {
@@ -249,7 +249,7 @@ unsigned int slot_leave(struct slot *s)
 	return last ? 0 : 1;
 }
 
-/* Says that accesses may fail for want of permission; not while it is BUSY. */
+/* Marks that accesses may fail because of the protection; fails if it is BUSY. */
 bool slot_protect(struct slot *s)
 {
 	uint64_t w = load_acq(&s->word);
@@ -303,7 +303,7 @@ static __thread struct {
 	volatile bool fetch;
 } escape;
 
-/* Where nothing is: what is read as an instruction from an empty page writes to it */
+/* Nothing is mapped there. Zeros, run as an instruction, write to it. */
 #define NOWHERE ((void *)8)
 
 static void on_fault(int sig, siginfo_t *info, void *context)
@@ -312,10 +312,10 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 
 	(void)context;
 	if (!at) {
-		fail("%s at %p, which nobody was to access", strsignal(sig), info->si_addr);
+		fail("%s at %p, which no operation accesses", strsignal(sig), info->si_addr);
 		_exit(1);
 	}
-	/* A fetch that succeeded, from an empty page */
+	/* The fetch from an empty page succeeded */
 	if (escape.fetch && sig == SIGSEGV && info->si_addr == NOWHERE)
 		siglongjmp(escape.back, 2);
 	if (sig != SIGSEGV)
@@ -341,7 +341,7 @@ void handlers(void)
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGILL, &sa, NULL);
-	/* Without SA_RESTART: a restart that leaks shows */
+	/* Without SA_RESTART, to see restart codes that leak */
 	sa = (struct sigaction){ .sa_handler = on_poke };
 	sigaction(SIGUSR1, &sa, NULL);
 }
@@ -370,7 +370,7 @@ bool try_store(volatile void *p, uint64_t v)
 	return true;
 }
 
-/* Calls what is at @p: it may be a guard, `ret`, or zeros. */
+/* Calls @p, which may be a guard, `ret`, or zeros. */
 bool try_fetch(const volatile void *p)
 {
 	const int how = sigsetjmp(escape.back, 0);
@@ -382,7 +382,7 @@ bool try_fetch(const volatile void *p)
 	}
 	escape.at = p;
 #ifdef __x86_64__
-	/* Of zeros, `add %al,(%rax)` is the instruction: it must not get to a second one */
+	/* Zeros are `add %al,(%rax)`. The first one must fault. */
 	__asm__ volatile("sub $128, %%rsp; call *%[p]; add $128, %%rsp"
 			 : : [p] "r"(p), "a"(NOWHERE) : "memory", "cc");
 #else

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the storm's threads do, and what they check meanwhile. */
+/* The operations of the storm's threads, and their checks. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +21,10 @@
 
 static __thread int tube[2] = { -1, -1 };
 static int mem_fd = -1, pagemap_fd = -1, clear_fd = -1;
-/* A slot that is about to be poisoned, for those who hammer */
+/* A slot that is about to be poisoned, for op_hammer() */
 static uint64_t hot;
 
-/* --- access and judgement --------------------------------------------------------- */
+/* --- access and check -------------------------------------------------------------- */
 
 enum how { LOAD, STORE, FETCH, KERNEL_LOAD, KERNEL_STORE };
 
@@ -52,7 +52,7 @@ static bool kernel_load(void *p, uint64_t *v)
 	case 2:
 		return pread(mem_fd, v, 8, (off_t)(uintptr_t)p) == 8;
 	default:
-		/* Reads it: all but EFAULT and a signal say that it could */
+		/* It reads the word; every result but EFAULT and a signal shows that it could */
 		if (!syscall(SYS_futex, p, FUTEX_WAIT_PRIVATE, 0x5a5a5a5a, &none))
 			return false;
 		if (errno != EAGAIN && errno != ETIMEDOUT)
@@ -98,7 +98,7 @@ static void bounded(struct arena *a, struct slot *s, bool fresh)
 		     a->name, (size_t)(s - a->slot), s->pages, (unsigned long)populated);
 }
 
-/* Accesses one page, and says whether that was right. */
+/* Accesses one page, and fails if the result is wrong. */
 static void visit(struct arena *a, size_t page, enum how how)
 {
 	struct slot *s = &a->slot[a->slot_of[page]];
@@ -114,10 +114,10 @@ static void visit(struct arena *a, size_t page, enum how how)
 
 	if (how == FETCH && (state != GUARD || !(a->flags & A_EXEC)))
 		how = LOAD;
-	/* Only public memory may be written by anyone, at any time */
+	/* Only public memory may be written without having it BUSY */
 	if (s->kind != PUBLIC && (how == STORE || how == KERNEL_STORE))
 		how = how == STORE ? LOAD : KERNEL_LOAD;
-	/* Whatever becomes of the guard: the last word is `ret` or zero */
+	/* The last word is `ret` or zero, in case the guard goes */
 	if (how == FETCH)
 		at = 3;
 	else if (s->kind == PRIVATE)
@@ -137,7 +137,7 @@ static void visit(struct arena *a, size_t page, enum how how)
 		ok = try_load(p, &v);
 		break;
 	case STORE:
-		/* Was it empty? Not sure to be seen, but that is no matter */
+		/* Load first, to see whether the store fills an empty page; it may rarely miss */
 		if (state == POISONING && !try_load(p, &v)) {
 			ok = false;
 			break;
@@ -157,7 +157,7 @@ static void visit(struct arena *a, size_t page, enum how how)
 		read = false;
 		break;
 	}
-	/* Fetches are from guards only */
+	/* Fetches are made only from guards, so they work if they fail */
 	did(how_ops[how], how == FETCH ? !ok : ok);
 	if (a->flags & A_UFFD)
 		store_rel(&me->probe_arena, NULL);
@@ -188,7 +188,7 @@ static void visit(struct arena *a, size_t page, enum how how)
 		}
 	}
 
-	/* What else is wrong if it fails, and if it does not */
+	/* Other states: accesses that may not fail, and that may not succeed */
 	if (!ok && same && how == LOAD && !(w & W_PROT) && (state == OPEN || state == KEEP))
 		fail("%s slot %zu (%zu pages): page %zu is %s, and a load failed", a->name,
 		     (size_t)(s - a->slot), s->pages, page - s->first, state_name(state));
@@ -218,7 +218,7 @@ static enum how any_how(void)
 	return hows[random_below(sizeof(hows) / sizeof(*hows))];
 }
 
-/* --- who to deal with ------------------------------------------------------------- */
+/* --- choice of arenas and slots --------------------------------------------------- */
 
 static struct arena *any_arena(unsigned int flags)
 {
@@ -227,7 +227,7 @@ static struct arena *any_arena(unsigned int flags)
 	do
 		a = &ctl->arena[random_below(ctl->narenas)];
 	while (flags && !(a->flags & flags));
-	/* It is slow: more seldom */
+	/* The big arena is slow, so choose it less often */
 	if ((a->flags & A_BIG) && !flags && random_below(4))
 		a = &ctl->arena[random_below(ctl->narenas)];
 	return a;
@@ -258,7 +258,7 @@ static size_t any_page(const struct slot *s)
 
 /* --- poison, unpoison ----------------------------------------------------------- */
 
-/* What is done where the arena is not any more is done again. Returns an errno. */
+/* Repeats the call if the arena has moved meanwhile. Returns an errno. */
 int advise_stable(struct arena *a, size_t first, size_t pages, int advice)
 {
 	for (;;) {
@@ -305,7 +305,7 @@ static int advise_vector(struct arena *a, struct slot *s, size_t n, int advice)
 	}
 }
 
-/* Takes adjacent slots that are in a state: how many. */
+/* Takes adjacent slots that are in the state; returns how many. */
 static size_t take_span(struct arena *a, struct slot *s, enum state state)
 {
 	size_t most = random_below(4) ? 1 : 1 + random_below(MAX_SPAN), n = 0;
@@ -359,13 +359,13 @@ static void round_over(void)
 	case END_GROUP:
 		_exit(0);
 	case END_EXEC:
-		/* exec takes the handler away while others may still send it */
+		/* Other threads may still send it when exec has removed the handler */
 		signal(SIGUSR1, SIG_IGN);
 		execv("/proc/self/exe", argv);
 		fail("exec: %s", strerror(errno));
 		_exit(1);
 	default:
-		/* The supervisor's business */
+		/* The supervisor kills it */
 		break;
 	}
 }
@@ -402,7 +402,7 @@ static void op_poison(void)
 		uint64_t populated = load_acq(&s[i].populated);
 
 		slot_guarded(&s[i]);
-		/* Of the bound, in thousandths; then which slot it was */
+		/* The share of the bound in thousandths, then the slot's figures */
 		most(&ctl->most_share,
 		     populated * 1000 / POPULATED_BOUND(s[i].pages) << 48 |
 		     s[i].pages << 24 | (populated & 0xffffff));
@@ -419,7 +419,7 @@ static void op_poison(void)
 		round_over();
 }
 
-/* One more POISON of what another is poisoning, or has poisoned. */
+/* Poisons a slot that another thread is poisoning or has poisoned. */
 static void op_again(enum state state)
 {
 	struct arena *a = any_arena(0);
@@ -443,7 +443,7 @@ static void op_again(enum state state)
 	did(state == GUARD ? OP_REPOISON : OP_JOIN, !err);
 }
 
-/* A word of a slot that the caller has BUSY: false if it cannot be loaded. */
+/* Loads a word of a slot that the caller has BUSY; false if it cannot. */
 static bool load_sure(struct arena *a, size_t page, size_t at, uint64_t *v)
 {
 	for (;;) {
@@ -472,7 +472,7 @@ static bool store_sure(struct arena *a, size_t page, size_t at, uint64_t v)
 			continue;
 		}
 		if (try_store(base + page * PAGE + positions[at] * 8, v)) {
-			/* Maybe into what was left behind empty */
+			/* Unless it went to the empty memory at the arena's old place */
 			if (load_acq(&a->seq) == seq)
 				return true;
 		} else if (load_acq(&a->seq) == seq && load_acq(&a->readonly) == readonly) {
@@ -481,7 +481,7 @@ static bool store_sure(struct arena *a, size_t page, size_t at, uint64_t v)
 	}
 }
 
-/* BUSY and without guards: a private slot must be empty, and is written anew. */
+/* A private slot, BUSY and without guards, must be empty. Writes new contents. */
 static void check_and_fill(struct arena *a, struct slot *s, const char *after)
 {
 	uint64_t next = W_SEQ(load_acq(&s->word)) + 1, v = 0;
@@ -532,7 +532,7 @@ static void op_unpoison(void)
 	did(OP_UNPOISON, !err);
 }
 
-/* POISON and UNPOISON of one slot by whoever comes along. */
+/* POISON and UNPOISON of one slot by several threads. */
 static void op_chaos(void)
 {
 	struct arena *a = any_arena(0);
@@ -546,7 +546,7 @@ static void op_chaos(void)
 		if (!slot_take(s, &old, BIT(OPEN)))
 			return;
 		slot_put(s, CHAOS);
-		/* Another may have come and seen to the end already */
+		/* Another thread may have ended it already */
 		while (!slot_join(s, CHAOS))
 			if (W_STATE(load_acq(&s->word)) != CHAOS)
 				return;
@@ -605,7 +605,7 @@ static void op_hammer(void)
 		else if (W_SEQ(w) != seq || i > 200)
 			break;
 		seq = W_SEQ(w);
-		/* Empty it before, so that there is something to bring in */
+		/* Empty it first, or there is nothing to fault in */
 		if (W_STATE(w) == OPEN && !random_below(16)) {
 			char *base = load_acq(&a->base);
 
@@ -617,7 +617,7 @@ static void op_hammer(void)
 
 /* --- advice ------------------------------------------------------------------------ */
 
-/* On part of a slot; what discards only there where contents may go. */
+/* Advice for a part of a slot; if it discards, only where contents may go. */
 static void op_advice(enum op op, int advice, bool discards)
 {
 	struct arena *a = any_arena(0);
@@ -653,7 +653,7 @@ static void op_collapse(void)
 	char *base = load_acq(&a->base), *huge;
 
 	huge = (char *)(((uintptr_t)base + HUGE - 1) & -HUGE);
-	/* Where there are guards it is refused: more often at the end, see arena.c */
+	/* It refuses ranges with guards, so choose the end more often, see arena.c */
 	huge += HUGE * (random_below(2) ? a->pages * PAGE / HUGE - 1 :
 					  random_below(a->pages * PAGE / HUGE));
 	if (huge + HUGE > base + a->pages * PAGE)
@@ -729,11 +729,11 @@ static bool move(char *from, size_t length, char *to)
 
 	if (stay)
 		flags |= MREMAP_DONTUNMAP;
-	/* Of KSM pages it makes copies, and gives up for a signal */
+	/* It copies KSM pages, and a signal interrupts that */
 	while (mremap(from, length, length, flags, to) == MAP_FAILED)
 		if (errno != EINTR)
 			return false;
-	/* Nothing else may come to lie here */
+	/* Keep other mappings out of here */
 	if (mmap(from, length, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | (stay ? MAP_FIXED : MAP_FIXED_NOREPLACE),
 		 -1, 0) != from)
@@ -741,7 +741,7 @@ static bool move(char *from, size_t length, char *to)
 	return true;
 }
 
-/* A whole arena, to its other home and, next time, back. */
+/* Moves an arena to its other home, and back the next time. */
 static void op_move(void)
 {
 	struct arena *a = any_arena(A_MOVE);
@@ -753,7 +753,7 @@ static void op_move(void)
 	to = a->home[from == a->home[0]];
 	add(&a->seq, 1);
 	if (!move(from, a->pages * PAGE, to)) {
-		/* It may be more than one mapping by now: piece by piece then */
+		/* If it is more than one mapping by now, move the slots one by one */
 		if (errno != EFAULT)
 			fail("mremap of %s: %s", a->name, strerror(errno));
 		for (size_t i = 0; i < a->nslots; i++) {
@@ -771,7 +771,7 @@ static void op_move(void)
 	geometry_unlock(a);
 }
 
-/* One slot away, a look, and back again. */
+/* Moves a slot away, checks it there, and moves it back. */
 static void op_move_piece(void)
 {
 	struct arena *a = any_arena(0);
@@ -804,7 +804,7 @@ static void op_move_piece(void)
 			fail("mremap of %s slot %zu (%s) back: %s", a->name,
 			     (size_t)(s - a->slot), state_name(W_STATE(old)), strerror(errno));
 	}
-	/* What is right in a private slot goes by its sequence number */
+	/* The contents of a private slot depend on its sequence number */
 	if (s->kind == PRIVATE && W_STATE(old) == OPEN) {
 		uint64_t next = W_SEQ(load_acq(&s->word)) + 1;
 
@@ -818,7 +818,7 @@ static void op_move_piece(void)
 	geometry_unlock(a);
 }
 
-/* A new mapping over a slot: guards and contents are gone. */
+/* Maps new memory over a slot, which drops guards and contents. */
 static void op_map_over(void)
 {
 	struct arena *a = any_arena(0);
@@ -878,7 +878,7 @@ static void op_clear_refs(void)
 	did(OP_CLEAR_REFS, write(clear_fd, "4", 1) == 1);
 }
 
-/* What pagemap and mincore say of a guard: not present, not swapped. */
+/* Checks that pagemap and mincore show a guard as not present, not swapped. */
 static void op_look(void)
 {
 	struct arena *a = any_arena(0);
@@ -992,7 +992,7 @@ static void run_one(void)
 	me->doing = "between";
 }
 
-/* Before the threads: what they share. */
+/* Opens what the threads share, before they start. */
 bool ops_open(void)
 {
 	mem_fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
@@ -1030,8 +1030,8 @@ struct snapshot {
 };
 
 /*
- * In a child: what was the same before fork() and is so now was so when the page
- * tables were copied.
+ * In a child: a slot whose word is the same now as before fork() had this state
+ * when the page tables were copied.
  */
 static bool snapped(const struct snapshot *then, const struct arena *a, size_t i)
 {
@@ -1054,7 +1054,7 @@ static void check_child(const struct snapshot *then, bool grandchild)
 			char *p = then[n].base + page * PAGE;
 			bool ok;
 
-			/* 0: not known */
+			/* 0 means that the state at fork() is not known */
 			if (!w || (w & W_PROT))
 				continue;
 			if (s->kind == PRIVATE)
@@ -1096,7 +1096,7 @@ static void wait_for(pid_t pid, const char *what)
 static void child(struct snapshot *then)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* What was not settled is not known; what comes is the parent's alone */
+	/* Forget slots that changed during fork(); later changes are only the parent's */
 	for (size_t n = 0; n < ctl->narenas; n++)
 		for (size_t i = 0; i < ctl->arena[n].nslots; i++)
 			if (!snapped(then, &ctl->arena[n], i))
@@ -1112,7 +1112,7 @@ static void child(struct snapshot *then)
 		if (pid > 0)
 			wait_for(pid, "grandchild");
 	}
-	/* Here all of it is the child's own; the parent must not notice */
+	/* The child has all slots for itself, and the parent must not notice changes */
 	for (int i = 0; i < 6; i++) {
 		struct arena *a = any_arena(0);
 		struct slot *s = any_slot(a);
@@ -1121,7 +1121,7 @@ static void child(struct snapshot *then)
 		char *at = base + s->first * PAGE, *p = base + page * PAGE;
 		uint64_t w = then[a - ctl->arena].word[s - a->slot], v = 1;
 
-		/* Who has it BUSY may have mapped it elsewhere */
+		/* A thread that had it BUSY may have mapped it elsewhere */
 		if (!w || (w & W_PROT) || W_STATE(w) == BUSY || s->pages > 600)
 			continue;
 		if (W_STATE(w) != GUARD)
@@ -1186,7 +1186,7 @@ void *forks(void *arg)
 
 /* --- the end ------------------------------------------------------------------------- */
 
-/* All threads have ended: every page is what its slot says. */
+/* After all threads have ended, every page must be as its slot says. */
 void audit(void)
 {
 	for (size_t n = 0; n < ctl->narenas; n++) {

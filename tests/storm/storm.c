@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The race storm; see docs/storm.md. The supervisor starts a process of many
- * threads again and again, until the time is up or something is wrong.
+ * threads again and again, until the time is up or a check fails.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "storm.h"
 
-/* Nothing at all is done for this long: it hangs. Seconds. */
+/* It hangs if no operation ends for this many seconds. */
 #define HANG	150
 
 struct control *ctl;
@@ -59,7 +59,7 @@ const char *const op_names[NR_OPS] = {
 	[OP_W_MIGRATE] = "migrate_pages",
 };
 
-/* The first reason is kept; everything ends. From any process of the storm. */
+/* Ends the run, from any process of the storm, and keeps the first reason. */
 void fail(const char *format, ...)
 {
 	va_list args;
@@ -116,7 +116,7 @@ static void own_memory(unsigned long *pages, unsigned long *tables)
 	*tables = value[2];
 }
 
-/* Without the arenas there must be no more than before there were any. */
+/* With the arenas unmapped, the process must use no more than before. */
 static void check_memory(unsigned long pages, unsigned long tables)
 {
 	unsigned long now, nowtables;
@@ -128,7 +128,7 @@ static void check_memory(unsigned long pages, unsigned long tables)
 			munmap(a->room[i], a->roomy);
 	}
 	own_memory(&now, &nowtables);
-	/* Counted per CPU and in batches, so not to the page */
+	/* The kernel counts for each CPU, in batches, so leave some room */
 	if (now > pages + 2048)
 		fail("with all unmapped, %lu kB are resident or swapped; %lu kB at first", now,
 		     pages);
@@ -155,7 +155,7 @@ static int storm(void)
 		return 1;
 	madvise(scratch, MAX_WORKERS * 2 * PAGE, MADV_NOHUGEPAGE);
 
-	/* Threads first: nothing may map memory of its own once it storms */
+	/* Create the threads first, because nothing may map memory during the storm */
 	pthread_barrier_init(&gate, NULL, nthreads + 1);
 	for (int i = 0; i < nthreads; i++) {
 		struct worker *w = &ctl->worker[i];
@@ -309,7 +309,7 @@ static void pause_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-/* What a process had is given back at the latest when all that held it is gone. */
+/* Waits until the group has nothing left of the process, which may take a while. */
 static void check_charges(void)
 {
 	unsigned long anon = 0, tables = 0;
@@ -340,7 +340,7 @@ static void progress(void)
 	fflush(stdout);
 }
 
-/* Waits for the process, and ends it when its time has come. */
+/* Waits for the process, and ends it when its time is up. */
 static void watch(pid_t pid, double deadline)
 {
 	uint64_t last = everything();
@@ -375,7 +375,7 @@ static void watch(pid_t pid, double deadline)
 			kill(pid, SIGKILL);
 			killed = true;
 		}
-		/* Who waits inside the kernel for others does not see it */
+		/* A thread that sleeps in the kernel does not notice the stop */
 		if (load_acq(&ctl->failed) == 2 && !killed) {
 			kill(pid, SIGKILL);
 			killed = true;
@@ -411,7 +411,7 @@ static bool needed(int op)
 	return true;
 }
 
-/* The first operation that has yet to be seen to work, or 0. */
+/* The first operation that has not succeeded yet, or 0. */
 static const char *never_done(void)
 {
 	for (int op = 0; op < NR_OPS; op++)
@@ -516,7 +516,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	started = now();
 	deadline = started + seconds;
-	/* On a busy machine something may take its time to be seen to work */
+	/* On a busy machine some operations take long to succeed once */
 	latest = deadline + 3 * seconds;
 	me = &ctl->worker[MAX_WORKERS - 3];
 	if (!(ctl->without & WITHOUT_WEATHER)) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The race storm: what its parts share. See docs/storm.md for the invariants.
+ * The race storm: declarations that its parts share. See docs/storm.md for the
+ * rules.
  *
  * Memory is a few arenas, each cut into slots of whole pages. A slot has a word
- * that says what is known of it: its state, a sequence number that every change
- * of state raises, and how many calls are under way in it. Who checks reads the
- * word, tries an access, and reads the word again: only if it is the same was
- * the slot in that state all the time, and the result says something. All of
- * this is shared memory, so that children of fork() and the supervisor see it.
+ * with its state, a sequence number that every change of state raises, and the
+ * number of calls that are under way in it. A checker reads the word, tries an
+ * access, and reads the word again: if it is the same, the slot was in that state
+ * all the time, and the result can be judged. All of this is shared memory, so
+ * that children of fork() and the supervisor see it.
  */
 #ifndef STORM_H
 #define STORM_H
@@ -19,7 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The kernel's names for these may not be in the C library's headers. */
+/* The C library's headers may lack these. */
 #define ADV_COLD		20
 #define ADV_PAGEOUT		21
 #define ADV_POPULATE_READ	22
@@ -37,10 +38,10 @@
 #define MAX_SPAN	8
 
 /*
- * A POISON call may see others bring in this many pages of its range before it
- * counts as one that they can prolong for ever: FEW, and MANY for each page. It
- * would be one for each page, if nobody discarded meanwhile; who hammers does
- * not, but others do so now and then, while the call waits for a CPU.
+ * A POISON fails the run if other threads fault in more pages of its range during
+ * the call: FEW, and MANY for each page. It would be one for each page if nobody
+ * discarded pages meanwhile. op_hammer() does not, but other threads do now and
+ * then, while the call waits for a CPU.
  */
 #define POPULATED_FEW	100UL
 #define POPULATED_MANY	16UL
@@ -48,7 +49,7 @@
 
 enum state {
 	OPEN,		/* no guard; loads succeed */
-	BUSY,		/* one thread has it for itself; nothing is known */
+	BUSY,		/* one thread has it for itself; others know nothing of it */
 	POISONING,	/* POISON is under way, in one thread or more */
 	GUARD,		/* POISON returned 0, no UNPOISON has begun */
 	CHAOS,		/* POISON and UNPOISON at the same time */
@@ -57,7 +58,7 @@ enum state {
 
 enum kind {
 	PUBLIC,		/* written by anyone, always the same values */
-	PRIVATE,	/* written by who has it BUSY, others each time */
+	PRIVATE,	/* written by the thread that has it BUSY, with new values */
 	KEEPER,
 };
 
@@ -77,11 +78,11 @@ struct slot {
 	uint64_t word;
 	size_t first, pages;		/* in the arena */
 	enum kind kind;
-	uint64_t populated;		/* by others, during this POISON */
-	uint64_t accesses;		/* likewise, all that succeeded */
+	uint64_t populated;		/* pages, by others, during this POISON */
+	uint64_t accesses;		/* likewise, accesses that succeeded */
 };
 
-/* What an arena is made for */
+/* Properties of an arena */
 #define A_HUGE		1U
 #define A_KSM		2U
 #define A_UFFD		4U
@@ -95,15 +96,15 @@ struct arena {
 	size_t pages, nslots;
 	char *home[2], *park;		/* each with room for all pages */
 	char *base;			/* one of home[] */
-	char *room[3];			/* what the three lie in */
-	size_t roomy;			/* bytes, of each */
+	char *room[3];			/* the mappings around the three */
+	size_t roomy;			/* bytes of each */
 	uint64_t seq;			/* odd while base changes */
 	uint64_t readonly;		/* odd while not writable */
-	int geometry;			/* a lock: who changes mappings has it */
+	int geometry;			/* a lock for changes of mappings */
 	int prot;
 	struct slot slot[MAX_SLOTS];
 	uint16_t slot_of[MAX_PAGES];
-	/* POISONING has been seen to get here, in this sequence number */
+	/* The POISON with this sequence number has been seen to get here */
 	uint64_t seen[MAX_PAGES];
 };
 
@@ -120,7 +121,7 @@ enum op {
 	OP_UFFD_MOVE, OP_UFFD_WP, OP_UFFD_REFUSED, OP_UFFD_FAULT, OP_UFFD_WPFAULT,
 	OP_UFFD_REMOVE,
 	OP_END_EXIT, OP_END_GROUP, OP_END_KILL, OP_END_EXEC,
-	/* From here on by the weather, which is another process */
+	/* The operations from here on are the weather's, another process */
 	OP_W_COMPACT, OP_W_KSM, OP_W_KSM_UNMERGE, OP_W_KHUGEPAGED, OP_W_SWAPOFF,
 	OP_W_RECLAIM, OP_W_SPLIT, OP_W_SMAPS, OP_W_PAGEMAP, OP_W_PAGEOUT,
 	OP_W_READ, OP_W_MIGRATE,
@@ -135,9 +136,9 @@ struct worker {
 	int id, tid;
 	uint64_t random;
 	const char *doing;
-	/* For the userfaultfd monitor: the guard that is being hit right now */
+	/* For the userfaultfd monitor: the guard that the thread is hitting now */
 	struct arena *volatile probe_arena;
-	uint64_t probe;			/* which one, from 1 on */
+	uint64_t probe;			/* number of this access, from 1 on */
 	uint64_t probe_seq, probe_what;
 	size_t probe_slot;
 	char *scratch;			/* two pages of its own */
@@ -154,7 +155,7 @@ struct control {
 	enum ending ending;
 	int failed;
 	char why[1024];
-	pid_t pid;			/* of the stormy process, 0: none now */
+	pid_t pid;			/* of the stormy process, 0 if there is none */
 	int nworkers;
 	unsigned int without;		/* bits WITHOUT_ */
 	int nodes;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The storm's userfaultfd: its monitor, and what the threads do with it. */
+/* The storm's userfaultfd: its monitor, and operations of the threads. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -78,8 +78,8 @@ static bool zero(char *at)
 }
 
 /*
- * The probe that each worker was about when the messages were read: not before, so
- * what it waits for is not a page of before. It may have gone on since, woken by others.
+ * The probe that each worker was making just before the messages were read. If the
+ * number has changed since, another thread woke it, and it has gone on.
  */
 static uint64_t probing[MAX_WORKERS];
 
@@ -89,7 +89,7 @@ static void note_probes(void)
 		probing[i] = load_acq(&ctl->worker[i].probe_arena) ? load_acq(&ctl->worker[i].probe) : 0;
 }
 
-/* @tid waits for a page: was it one that it knows to be a guard? */
+/* @tid waits for a page; was it one that it knows to be a guard? */
 static void suspect(int tid, const struct arena *a, size_t page)
 {
 	for (int i = 0; i < MAX_WORKERS; i++) {
@@ -125,15 +125,15 @@ static void on_pagefault(const struct uffd_msg *msg)
 		return;
 	}
 	/*
-	 * A guard may have come meanwhile, or the registration gone: whoever
-	 * waits shall look again.
+	 * The page may have become a guard, or its registration may be gone, so
+	 * have the waiting thread look again.
 	 */
 	if (!did(OP_UFFD_FAULT, a->slot[a->slot_of[page]].kind == PUBLIC && random_below(2) ?
 		 copy(a, page, (char *)(uintptr_t)at) : zero((char *)(uintptr_t)at)))
 		wake(at);
 }
 
-/* Until something is written to the pipe in @arg, a worker's. */
+/* Runs until somebody writes to the pipe in @arg, a worker's. */
 void *uffd_monitor(void *arg)
 {
 	int *end = arg;
@@ -183,7 +183,7 @@ void uffd_unregister(void)
 	did(OP_UFFD_UNREGISTER, !ioctl(fd, UFFDIO_UNREGISTER, &range));
 }
 
-/* Puts a page somewhere; into a guard it must not. */
+/* Fills a page; onto a guard this must fail. */
 void uffd_fill(void)
 {
 	static const char *const names[] = { "UFFDIO_COPY", "UFFDIO_ZEROPAGE", "UFFDIO_MOVE" };

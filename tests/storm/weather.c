@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The weather: another process, which drives compaction, KSM, khugepaged,
- * reclaim, swapoff and whoever looks into the stormy process from outside.
+ * reclaim, swapoff, and looks into the stormy process from outside.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +30,7 @@ static bool put(const char *file, const char *text)
 	return ok;
 }
 
-/* A number after @name in a file, or @name NULL: the number in it. 0 if none. */
+/* The number after @name in a file, or the first if @name is NULL; 0 if none. */
 static uint64_t number(const char *file, const char *name)
 {
 	char text[8192], *at = text;
@@ -67,7 +67,7 @@ static bool slurp(pid_t pid, const char *what)
 	return all > 0;
 }
 
-/* Loads a page of it; a guard it must not get. */
+/* Loads a page of the stormy process, which must fail on a guard. */
 static void outside_load(pid_t pid)
 {
 	struct arena *a = &ctl->arena[random_below(ctl->narenas)];
@@ -128,7 +128,7 @@ static void ksm(bool unmerge)
 		put(KSM "smart_scan", "0");
 		put(KSM "pages_to_scan", "2000");
 		put(KSM "sleep_millisecs", random_below(2) ? "1" : "20");
-		/* Only while nothing is merged, else it refuses */
+		/* The kernel refuses this while pages are merged */
 		put(KSM "use_zero_pages", random_below(2) ? "1" : "0");
 	}
 	put(KSM "run", "1");
@@ -148,7 +148,7 @@ static void migrate(pid_t pid)
 }
 
 /*
- * Until ctl->weather_stop. @cgroup: of the stormy process, or NULL; @swap: a
+ * Runs until ctl->weather_stop. @cgroup is the stormy process's, or NULL, @swap a
  * device, or NULL. Returns an exit status.
  */
 int weather(const char *cgroup, const char *swap, unsigned int seed)

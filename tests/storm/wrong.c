@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The calls that the storm is about: the kernel's, or, to see that the storm
- * finds it, an imitation that is wrong in one way.
+ * The calls under test: the kernel's, or a faulty imitation, which the storm must
+ * find.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,7 +53,7 @@ static bool is(const char *name)
 	return wrong && !strcmp(wrong, name);
 }
 
-/* A look at each page in turn, as a walk would have. */
+/* Looks at each page in turn, as a walk does. */
 static bool populated(char *p, size_t length)
 {
 	unsigned char core = 0;
@@ -114,7 +114,7 @@ int guard_advise(void *addr, size_t length, int advice)
 	if (is("restarts")) {
 		int patience = 0;
 
-		/* Gives them time: this is to be found on busy machines as well */
+		/* Give the others time, so that the storm finds this on busy machines too */
 		while (patience++ < 100 && !load_acq(&ctl->failed)) {
 			if (populated(p, length)) {
 				madvise(p, length, MADV_DONTNEED);

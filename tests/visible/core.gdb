@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# What gdb knows of the SIGSEGV that a core dump is of, and of the memory around
-# $page, the page that was hit ($size bytes); for tests/visible/guest.
+# Has gdb print the SIGSEGV in a core dump and the memory around $page, the page that was
+# hit ($size bytes); for tests/visible/guest.
 printf "si_signo %d\n", $_siginfo.si_signo
 printf "si_code %d\n", $_siginfo.si_code
 printf "si_addr %lx\n", $_siginfo._sifields._sigfault.si_addr
@@ -9,5 +9,5 @@ info symbol $pc
 printf "page before %d\n", *($page - 1)
 printf "page after %d\n", *($page + $size)
 segv
-# Last: what is not in the core is an error, and ends it.
+# Last, because gdb ends if the page is not in the core.
 printf "page itself %d\n", *$page

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What tests/visible.t looks at from outside.
+ * The process that tests/visible.t looks at from outside.
  *
  * usage: victim wait
- *   makes guards, says where: "vma START END GUARDS" for each mapping that has
- *   some, "run START END PAGES" for each run in it; then "ready", and waits until its
- *   standard input ends. Addresses are hexadecimal without 0x.
+ *   makes guards, prints "vma START END GUARDS" for each mapping that has some,
+ *   and "run START END PAGES" for each run in it, then "ready", and waits until
+ *   its standard input ends. Addresses are hexadecimal without 0x.
  * usage: victim poison|none|freed
- *   says "page ADDRESS" and stores to it: to a guard, to a page of a PROT_NONE
- *   mapping, or to what is not mapped. Dies of it, and leaves a core.
+ *   prints "page ADDRESS" and stores to it: a guard, a page of a PROT_NONE
+ *   mapping, or an address that is not mapped. Dies and leaves a core.
  * usage: victim efault
- *   says "page ADDRESS" and has the kernel read from a guard: write() fails.
+ *   prints "page ADDRESS" and has the kernel read from a guard, so write() fails.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +38,7 @@ static void must(int good, const char *what)
 	exit(3);
 }
 
-/* Between two that it does not merge with. */
+/* Between two mappings that it cannot merge with. */
 static char *map(size_t pages)
 {
 	char *p = mmap(NULL, (pages + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -68,18 +68,18 @@ static void wait_for_end(void)
 	char *first = map(16), *second = map(PAGES), *third = map(4), *none = map(8);
 	char c;
 
-	/* Some with contents, some not, and guards that were others' contents. */
+	/* Pages with contents, pages without, and guards in place of contents. */
 	memset(first, 1, 12 * page);
 	poison(first, 1);
 	poison(first + 4 * page, 4);
 	poison(first + 15 * page, 1);
-	/* Over several page tables, every other page. */
+	/* Every other page of several page tables. */
 	for (size_t i = 0; i < PAGES; i += 2)
 		poison(second + i * page, 1);
-	/* All of it; and with a protection of its own. */
+	/* A whole mapping that is read-only. */
 	poison(third, 4);
 	must(!mprotect(third, 4 * page, PROT_READ), "mprotect");
-	/* Had some, has none. */
+	/* A mapping that has no guards any more. */
 	poison(none, 8);
 	must(!madvise(none, 8 * page, MADV_GUARD_UNPOISON), "MADV_GUARD_UNPOISON");
 
@@ -99,7 +99,7 @@ static void wait_for_end(void)
 		;
 }
 
-/* Where the core says that it happened: a name to look for. */
+/* The core must name this function. */
 __attribute__((noinline)) static void overrun(volatile char *p)
 {
 	*p = 1;
