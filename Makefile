@@ -51,7 +51,7 @@ shell: kernel ## boot it and give a shell in it
 demo: kernel ## what a guard does, shown in the guest
 	@demo/run --image $(ARCH)-$(CONFIG)
 
-steps: tree ## long: build each patch by itself, whole: compiler, gcc W=1, sparse
+steps: tree ## long: build each patch by itself, whole, and boot it: compiler, gcc W=1, sparse
 	@kernel/steps
 
 check: headers ## minutes, no kernel build: the series and the scripts themselves
