@@ -16,7 +16,7 @@ export KVER KSRC SERIES FORCE UPTO
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-test check steps bench soak coverage demo clean distclean
+.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-test check steps bench soak coverage demo tools install clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -51,6 +51,12 @@ shell: kernel ## boot it and give a shell in it
 demo: kernel ## what a guard does, shown in the guest
 	@demo/run --image $(ARCH)-$(CONFIG)
 
+tools: ## build what users take along, in build/tools: guards, stackguard.so
+	@$(MAKE) -s -C tools
+
+install: ## install the tools and headers (DESTDIR, prefix=/usr/local)
+	@$(MAKE) -s -C tools install
+
 steps: tree ## long: build each patch by itself, whole, and boot it: compiler, gcc W=1, sparse
 	@kernel/steps
 
@@ -78,7 +84,7 @@ test-configs: tree ## hours: x86-64 without SMP, huge pages, swap, ...; PREEMPT_
 mutants: headers ## hours: break the series on purpose; which test notices?
 	@tests/mutants/run --record
 
-test-arch: tree ## hours: the same for every line of kernel/arches, and docs/architectures.tsv
+test-arch: tree ## hours: the same for every line of kernel/arches, and records/architectures.tsv
 	@kernel/install-deps packages-arch.txt
 	@tests/test-arch
 
@@ -93,7 +99,7 @@ soak: headers ## hours: storms, the model checker, debug kernels, other people's
 	@for config in base kcsan; do kernel/build --config $$config --unpatched || exit 1; done
 	@tests/run soak
 
-coverage: headers ## half an hour: which lines of the series the tests execute; docs/coverage.md
+coverage: headers ## half an hour: which lines of the series the tests execute; records/coverage.md
 	@tests/coverage
 
 clean: ## remove what was built; the tree in build/linux and the package stay

@@ -25,7 +25,7 @@ called=$arch
 swap='--swap 256M'
 grep -qx CONFIG_SWAP=y "$build/images/$image/config" || swap=''
 mkdir -p "$place" || bail "cannot make $place"
-# What docs/architectures.md is made of: one line a word and a value.
+# What records/architectures.md is made of: one line a word and a value.
 facts=$place/facts
 : >"$facts"
 fact() {

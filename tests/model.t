@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Runs the model checker in the guest: random operations, compared with a model of memory;
-# see docs/model.md. Then checks that it finds faulty kernels, which a library imitates.
+# see docs/testing.md. Then checks that it finds faulty kernels, which a library imitates.
 # MODEL_SEEDS (1-20) and MODEL_OPS (100000 for each seed) set the amount.
 set -u
 # These parts run in the guest.

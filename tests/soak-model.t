@@ -3,14 +3,14 @@
 # The model checker for long: 100 million operations (SOAK_OPS), seeds from 1001
 # (SOAK_SEED) on, 100,000 operations each. What is done is kept, and not done
 # again, as long as kernel and checker are the same: it can be stopped at any
-# time. When all is done, the result is written to docs/model-soak.txt (RECORD).
+# time. When all is done, the result is written to records/model-soak.txt (RECORD).
 set -u
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$top" || exit 1
 image=${IMAGE:-x86_64-base}
 dir=$build/tests/model
-record=${RECORD:-docs/model-soak.txt}
+record=${RECORD:-records/model-soak.txt}
 each=100000
 batch=${SOAK_BATCH:-20}
 first=${SOAK_SEED:-1001}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Runs the race storm in the guest, after a check that it finds faulty imitations of the
-# calls; see docs/storm.md. It takes STORM_SECONDS (40) for each of STORM_SEEDS ("1").
+# calls; see docs/testing.md. It takes STORM_SECONDS (40) for each of STORM_SEEDS ("1").
 # IMAGE is the kernel (x86_64-base).
 set -u
 # shellcheck source=tests/lib.sh

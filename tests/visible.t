@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Looks at guards from outside the process, in the guest: with demo/guards, in smaps and
+# Looks at guards from outside the process, in the guest: with tools/guards, in smaps and
 # its rollup, by trace events and the count of hits, and in core dumps with gdb, beside
-# those of PROT_NONE. On a kernel without guards, demo/guards must say so.
+# those of PROT_NONE. On a kernel without guards, tools/guards must say so.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,7 +13,7 @@ cd "$top" || exit 1
 bin=$build/tests/visible seen=$build/tests/visible/seen
 rm -rf "$seen"
 mkdir -p "$seen" || bail 'cannot write to build/tests'
-for source in demo/guards.c tests/visible/victim.c; do
+for source in tools/guards.c tests/visible/victim.c; do
 	name=$(basename "$source" .c)
 	# Static and at a fixed address, so that gdb needs no other file, and an address in
 	# the trace can be looked up.
@@ -25,9 +25,9 @@ vm/run -q --image x86_64-base --rw "$seen" --timeout 1200 -- tests/visible/guest
 	>"$out" 2>&1 </dev/null
 verdict $? 'the guest ends well'
 
-# --- demo/guards ---------------------------------------------------------------
+# --- tools/guards ---------------------------------------------------------------
 
-# Convert the victim's output to the format of demo/guards.
+# Convert the victim's output to the format of tools/guards.
 awk '
 	function flush() {
 		if (head) printf "%s: %d guards in %d runs\n%s", head, guards, runs, text
@@ -48,19 +48,19 @@ for way in scan bits; do
 	diff "$tmp/expected" "$tmp/found" >"$out" 2>&1
 	status=$?
 	[ $status != 0 ] || [ "$(grep -c '^  ' "$tmp/found")" = 1028 ] || status=1
-	verdict $status "demo/guards, $way: each guard of another process, and no other"
+	verdict $status "tools/guards, $way: each guard of another process, and no other"
 	cp "$seen/$way" "$out"
 	[ "$(cat "$seen/$way.status")" = 0 ] && tail -n 1 "$seen/$way" | grep -q '^1034 guards, 4136 kB, in 3 of '
-	verdict $? "demo/guards, $way: the sum"
+	verdict $? "tools/guards, $way: the sum"
 	! grep -E '^[0-9a-f]+-.* guards' "$seen/$way" | grep -qv ', 0 swapped$' &&
 		grep -q ': 6 guards in 3 runs, 7 present, 0 swapped$' "$seen/$way"
-	verdict $? "demo/guards, $way: none is swapped, and what is present is"
+	verdict $? "tools/guards, $way: none is swapped, and what is present is"
 done
 cp "$seen/scan" "$out"
 head -n 1 "$seen/scan" | grep -q 'by PAGEMAP_SCAN$'
-verdict $? 'demo/guards: scans where that knows of guards'
+verdict $? 'tools/guards: scans where that knows of guards'
 head -n 1 "$seen/bits" | grep -q 'by pagemap bit 58$'
-verdict $? 'demo/guards -b: by the bits'
+verdict $? 'tools/guards -b: by the bits'
 cp "$seen/victim" "$out"
 [ "$(cat "$seen/victim.status")" = 0 ]
 verdict $? 'and the process has not noticed'
@@ -137,13 +137,13 @@ cp "$seen/poison.gdb" "$out"
 grep -qx 'page itself 0' "$out" && grep -qx 'page itself 120' "$seen/none.gdb"
 verdict $? 'core: a guard is zeros; what is PROT_NONE has its contents'
 grep -qx 'a guard page: the mapping is writable, and the access was refused' "$out"
-verdict $? 'core: docs/tools/segv.py tells that it was a guard'
+verdict $? 'core: tools/segv.py tells that it was a guard'
 cp "$seen/none.gdb" "$out"
 grep -q '^a mapping that is not writable' "$out"
-verdict $? 'core: docs/tools/segv.py tells that PROT_NONE was none'
+verdict $? 'core: tools/segv.py tells that PROT_NONE was none'
 cp "$seen/freed.gdb" "$out"
 grep -q '^nothing is mapped there' "$out"
-verdict $? 'core: docs/tools/segv.py tells that nothing was mapped'
+verdict $? 'core: tools/segv.py tells that nothing was mapped'
 cp "$seen/live.gdb" "$out"
 grep -q '^Program received signal SIGSEGV' "$out" && grep -q 'si_code 2 (SEGV_ACCERR)' "$out" &&
 	grep -qx 'a guard page, in a mapping with rw-p' "$out"
@@ -154,9 +154,9 @@ verdict $? 'alive under gdb: likewise, and by pagemap'
 vm/run -q --image x86_64-base-unpatched -- "$bin/guards" self >"$out" 2>&1 </dev/null
 status=$?
 [ $status = 2 ] && [ "$(cat "$out")" = 'guards: this kernel has no guard pages' ]
-verdict $? 'demo/guards on a kernel without guards: says so in one line, status 2'
+verdict $? 'tools/guards on a kernel without guards: says so in one line, status 2'
 "$bin/guards" nonsense >"$out" 2>&1
 [ $? = 1 ] && [ "$(wc -l <"$out")" = 1 ]
-verdict $? 'demo/guards: what is no process is an error in one line'
+verdict $? 'tools/guards: what is no process is an error in one line'
 
 done_testing

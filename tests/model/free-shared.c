@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * MADV_FREE in a child makes the parent lose contents, on 6.12.117 with swap on
- * zram: see docs/model.md. Status 0: kept, 1: lost, 2: could not be tried.
+ * zram: see docs/testing.md. Status 0: kept, 1: lost, 2: could not be tried.
  */
 #define _GNU_SOURCE
 #include <stdint.h>

@@ -2,7 +2,7 @@
 /*
  * KSM removes userfaultfd's write-protection: replace_page() in mm/ksm.c makes
  * the new entry from the VMA's protection alone. This needs no guards, and happens
- * without the series too; see docs/model.md. Run it in a guest, because it leaves
+ * without the series too; see docs/testing.md. Run it in a guest, because it leaves
  * KSM running. Status 0: kept, 1: removed, 2: could not be tried.
  */
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The model checker: random operations on memory, against a model of it.
- * See docs/model.md. Each seed is a row of episodes. An episode is a process of
+ * See docs/testing.md. Each seed is a row of episodes. An episode is a process of
  * its own that begins with nothing mapped, draws the kinds of operations to use,
  * and makes some hundreds to thousands of them.
  */

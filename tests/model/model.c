@@ -25,7 +25,7 @@ static void normalise(struct run *r)
 		r->fl |= F_POP;
 	if (r->st == EMPTY && !is_anon(r))
 		r->fl |= F_POP;
-	/* KSM may forget the protection, also when another run starts it: docs/model.md */
+	/* KSM may forget the protection, also when another run starts it: docs/testing.md */
 	if ((r->at & AT_MERGE) && (r->fl & F_WP) && is_anon(r))
 		r->fl |= F_WPQ;
 	if (r->n == 1)

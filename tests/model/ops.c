@@ -713,7 +713,7 @@ static enum outcome run_madvise(const struct op *o)
 				return SKIPPED;
 	/*
 	 * 6.12 lazily frees a page that others share if the folio is not dirty, such as after
-	 * a swap-in from memory. Then the others lose its contents. See docs/model.md.
+	 * a swap-in from memory. Then the others lose its contents. See docs/testing.md.
 	 */
 	if (v == V_FREE)
 		for_parts(p, pg, n)
@@ -1918,7 +1918,7 @@ static enum outcome run_mincore(const struct op *o)
 
 static void gen_move_pages(struct op *o)
 {
-	/* A 64-bit kernel misreads more than 16 pointers of 32 bits; see docs/model.md */
+	/* A 64-bit kernel misreads more than 16 pointers of 32 bits; see docs/testing.md */
 	pick(o, rnd(2) ? GUARDS : MAPPED, sizeof(long) == 4 ? 16 : 64);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The race storm; see docs/storm.md. The supervisor starts a process of many
+ * The race storm; see docs/testing.md. The supervisor starts a process of many
  * threads again and again, until the time is up or a check fails.
  */
 #define _GNU_SOURCE

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The race storm: declarations that its parts share. See docs/storm.md for the
+ * The race storm: declarations that its parts share. See docs/testing.md for the
  * rules.
  *
  * Memory is a few arenas, each cut into slots of whole pages. A slot has a word

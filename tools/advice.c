@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes, takes away and hits a guard, for docs/tools/run to look at with strace,
+ * Makes, takes away and hits a guard, for tools/survey to look at with strace,
  * perf, gdb and valgrind.
  *
  * usage: advice [hit]
