@@ -5,7 +5,7 @@
 # Settings: KVER=6.12.N  another version of Debian's package (newest looks anew)
 #           KSRC=DIR     your own checkout of 6.12.y instead of the package
 #           CONFIG=C     base, bench or debug (for kernel, shell and run)
-#           ARCH=A       a line of kernel/arches (x86_64; for kernel, test)
+#           ARCH=A       a name in kernel/arches (x86_64; for kernel, test)
 
 CONFIG ?= base
 ARCH ?= x86_64

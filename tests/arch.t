@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Another architecture than the host's, or a variant of one (TEST_ARCH, a line of
+# Another architecture than the host's, or a variant of one (TEST_ARCH, a name in
 # kernel/arches), or another configuration (TEST_CONFIG, a file of kernel/config): its image boots, and in it run the series' own selftest, the model
 # checker and the demonstration, all of them static programs from Debian's cross
 # compiler. Each test of the selftest is one here. `make test ARCH=...` calls it, and
@@ -11,8 +11,7 @@ set -u
 . "$(dirname "$0")/lib.sh"
 arch=${TEST_ARCH:-arm64} config=${TEST_CONFIG:-base}
 image=$arch-$config
-cc=$(awk -v a="$arch" '$1 == a { print $6 }' "$top/vm/arches")
-[ -n "$cc" ] || bail "vm/arches has no $arch"
+cc=$("$top/kernel/arch" "$arch" cc) || bail "there is no architecture $arch: choose a name in kernel/arches"
 need_tree
 need_tools "$cc" make perl
 [ -s "$build/images/$image/kernel" ] ||
