@@ -188,11 +188,11 @@ touch -d 2001-01-01 "$t/mm/a.c"
 works 'again' "$top/kernel/tree"
 is 'touches no file' "$(date -d 2001-01-01 +%s)" "$(stat -c %Y "$t/mm/a.c")"
 
-# Banners.
-printf '# SPDX-License-Identifier: GPL-2.0\n\n# --- A: ground\n0001-mm-one.patch\n0002-mm-two.patch\n\n# --- B: top\n0003-lib-three.patch\n' >"$SERIES/series"
+# Sections.
+printf '# SPDX-License-Identifier: GPL-2.0\n# A: ground\n0001-mm-one.patch\n0002-mm-two.patch\n# B: top\n0003-lib-three.patch\n' >"$SERIES/series"
 change 20 mm/a.c 'mm: four'
 works 'a patch at the end' "$top/kernel/series"
-shape() { sed '1d; s/^# --- \(.\).*/[\1]/; s/^00..-//; s/\.patch$//' "$SERIES/series" | grep . | tr '\n' ' ' | sed 's/ $//'; }
+shape() { sed '1d; s/^# \(.\):.*/[\1]/; s/^00..-//; s/\.patch$//' "$SERIES/series" | grep . | tr '\n' ' ' | sed 's/ $//'; }
 is 'joins the last section' '[A] mm-one mm-two [B] lib-three mm-four' "$(shape)"
 # Move four behind one, rename three.
 commits=$(gt rev-list --reverse base..series | tr '\n' ' ')
@@ -202,11 +202,11 @@ gt checkout -q -B series base
 gt cherry-pick "$1" "$4" "$2" "$3" >/dev/null 2>&1
 gt commit -q --amend -m 'lib: a new name' -m 'Why.'
 works 'reordered, and the head of a section renamed' "$top/kernel/series"
-is 'banners stay' '[A] mm-one mm-four mm-two [B] lib-a-new-name' "$(shape)"
+is 'the lines of sections stay' '[A] mm-one mm-four mm-two [B] lib-a-new-name' "$(shape)"
 is 'old files are gone' 4 "$(find "$SERIES" -name '*.patch' | wc -l)"
 gt checkout -q -B series series~1
 works 'a section loses its only patch' "$top/kernel/series"
-is 'its banner is kept, with a warning' '[A] mm-one mm-four mm-two [B] 1' "$(shape) $(grep -c 'check the sections' "$out")"
+is 'its line is kept, with a warning' '[A] mm-one mm-four mm-two [B] 1' "$(shape) $(grep -c 'check in series/series' "$out")"
 change 3 lib/b.c 'lib: back'
 "$top/kernel/series" >"$out" 2>&1
 
