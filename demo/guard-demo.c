@@ -25,10 +25,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#ifndef MADV_GUARD_POISON
-#define MADV_GUARD_POISON	102
-#define MADV_GUARD_UNPOISON	103
-#endif
+#include "../tests/guard.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif
@@ -139,82 +137,16 @@ static double now(void)
 
 /* ---- accesses that may fail ------------------------------------------- */
 
-static sigjmp_buf back;
-static volatile sig_atomic_t armed;
-static volatile uintptr_t fault_addr, fault_ip;
-
-static uintptr_t instruction_pointer(const ucontext_t *uc)
-{
-#if defined(__x86_64__)
-	return uc->uc_mcontext.gregs[REG_RIP];
-#elif defined(__i386__)
-	return uc->uc_mcontext.gregs[REG_EIP];
-#elif defined(__aarch64__)
-	return uc->uc_mcontext.pc;
-#elif defined(__arm__)
-	return uc->uc_mcontext.arm_pc;
-#elif defined(__riscv)
-	return uc->uc_mcontext.__gregs[REG_PC];
-#elif defined(__s390__)
-	return uc->uc_mcontext.psw.addr;
-#elif defined(__powerpc64__)
-	return uc->uc_mcontext.gp_regs[PT_NIP];
-#else
-	(void)uc;
-	return 0;
-#endif
-}
-
-static void on_fault(int sig, siginfo_t *si, void *context)
-{
-	if (!armed) {
-		static const char line[] =
-			"demo: cannot go on: a fault where none was meant\n";
-		ssize_t n = write(2, line, sizeof(line) - 1);
-
-		(void)n;
-		_exit(3);
-	}
-	fault_addr = (uintptr_t)si->si_addr;
-	fault_ip = instruction_pointer(context);
-	siglongjmp(back, sig);
-}
-
-/* Runs f(p). Returns 0, or the signal that ended it. */
-static int attempt(void (*f)(volatile char *), volatile char *p)
-{
-	int sig;
-
-	fault_addr = fault_ip = 0;
-	sig = sigsetjmp(back, 1);
-	if (!sig) {
-		armed = 1;
-		f(p);
-	}
-	armed = 0;
-	return sig;
-}
-
-static void load(volatile char *p)
-{
-	(void)*p;
-}
-
-static void store(volatile char *p)
-{
-	*p = 7;
-}
-
 /* Both a load and a store must hit it, with the right address. */
 static bool is_guard(char *p)
 {
-	return attempt(load, p) == SIGSEGV && fault_addr == (uintptr_t)p &&
-	       attempt(store, p) == SIGSEGV && fault_addr == (uintptr_t)p;
+	return guard_load(p) == SIGSEGV && guard_probe.addr == (uintptr_t)p &&
+	       guard_store(p) == SIGSEGV && guard_probe.addr == (uintptr_t)p;
 }
 
 static bool is_usable(char *p)
 {
-	return !attempt(load, p) && !attempt(store, p);
+	return !guard_load(p) && !guard_store(p);
 }
 
 /* Describes n pages: "G" a guard, "-" usable, "?" neither, as in "-G-". */
@@ -265,7 +197,7 @@ static char *lay_out(const char *pattern)
 
 	for (size_t i = 0; i < n; i++) {
 		if (pattern[i] != '.')
-			store(p + i * page);
+			guard_do_store(p + i * page);
 		if (pattern[i] == 'G' && poison(p + i * page, page))
 			die("POISON of one page: %s", strerror(errno));
 	}
@@ -349,8 +281,8 @@ static unsigned long vma_slab_kib(void)
 	static void name(volatile char *p)
 
 #define ip_in(name) \
-	(!fault_ip || (fault_ip >= (uintptr_t)__start_bug_##name && \
-		       fault_ip < (uintptr_t)__stop_bug_##name))
+	(!guard_probe.ip || (guard_probe.ip >= (uintptr_t)__start_bug_##name && \
+		       guard_probe.ip < (uintptr_t)__stop_bug_##name))
 
 #define BUFFER	1000
 
@@ -384,12 +316,12 @@ static void fault_facts(int sig, uintptr_t want, const char *where,
 	fact(sig == SIGSEGV, "  signal", "%s",
 	     sig ? strsignal(sig) : "none: the access went through");
 	snprintf(label, sizeof(label), "  fault address = %s", where);
-	fact(fault_addr == want, label, "%#lx, expected %#lx",
-	     (unsigned long)fault_addr, (unsigned long)want);
-	if (fault_ip)
+	fact(guard_probe.addr == want, label, "%#lx, expected %#lx",
+	     (unsigned long)guard_probe.addr, (unsigned long)want);
+	if (guard_probe.ip)
 		fact(ip_ok, "  instruction", "%#lx, %s()+%#lx",
-		     (unsigned long)fault_ip, function,
-		     (unsigned long)(fault_ip - start));
+		     (unsigned long)guard_probe.ip, function,
+		     (unsigned long)(guard_probe.ip - start));
 }
 
 static void show_bugs(void)
@@ -412,7 +344,7 @@ static void show_bugs(void)
 	buf = heap + page - BUFFER;
 	printf("  buffer overflow: %d bytes, the loop writes %d\n", BUFFER,
 	       BUFFER + 1);
-	sig = attempt(fill_buffer, buf);
+	sig = guard_try(fill_buffer, buf);
 	fault_facts(sig, (uintptr_t)buf + BUFFER, "end of buffer",
 		    "fill_buffer", ip_in(fill_buffer),
 		    (uintptr_t)__start_bug_fill_buffer);
@@ -424,7 +356,7 @@ static void show_bugs(void)
 	if (poison((char *)s, page))
 		die("POISON of one page: %s", strerror(errno));
 	printf("  use after free: freed memory was made a guard\n");
-	sig = attempt(read_freed, (char *)s);
+	sig = guard_try(read_freed, (char *)s);
 	fault_facts(sig, (uintptr_t)&s->id, "the field read", "read_freed",
 		    ip_in(read_freed), (uintptr_t)__start_bug_read_freed);
 
@@ -693,7 +625,7 @@ static void show_life(void)
 	p[0] = 'a';
 	also = !mprotect(p, 3 * page, PROT_NONE) && is_guard(p) &&
 	       !mprotect(p, 3 * page, PROT_READ) && p[0] == 'a' &&
-	       attempt(load, p + page) == SIGSEGV &&
+	       guard_load(p + page) == SIGSEGV &&
 	       !mprotect(p, 3 * page, PROT_READ | PROT_WRITE);
 	shape_fact(also, "mprotect NONE, READ, READ|WRITE", p, "-G-");
 
@@ -702,7 +634,7 @@ static void show_life(void)
 	q = mremap(p, 3 * page, 3 * page, MREMAP_MAYMOVE | MREMAP_FIXED, gone);
 	if (q == MAP_FAILED)
 		die("mremap: %s", strerror(errno));
-	also = q[0] == 'a' && attempt(load, p) == SIGSEGV;
+	also = q[0] == 'a' && guard_load(p) == SIGSEGV;
 	shape_fact(also, "mremap, at the new address", q, "-G-");
 	p = q;
 #ifdef MREMAP_DONTUNMAP
@@ -749,8 +681,6 @@ static bool kernel_has_guards(void)
 
 int main(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_fault,
-				.sa_flags = SA_SIGINFO };
 	struct utsname u;
 
 	page = sysconf(_SC_PAGESIZE);
@@ -760,7 +690,7 @@ int main(void)
 			u.release);
 		return 2;
 	}
-	if (sigaction(SIGSEGV, &sa, NULL) || sigaction(SIGBUS, &sa, NULL))
+	if (guard_probe_start())
 		die("sigaction: %s", strerror(errno));
 
 	printf("guard-demo: Linux %s %s, pages of %zu bytes, MADV_GUARD_POISON answers\n",

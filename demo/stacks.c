@@ -6,8 +6,6 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "../tests/guard.h"
 
 static unsigned int tests;
 static bool bad;
@@ -26,19 +25,9 @@ static void ok(bool good, const char *what)
 	fflush(stdout);
 }
 
-static __thread sigjmp_buf back;
-
-static void on_fault(int sig)
+static bool faults(char *p)
 {
-	siglongjmp(back, sig);
-}
-
-static bool faults(volatile char *p)
-{
-	if (sigsetjmp(back, 1))
-		return true;
-	*p = 1;
-	return false;
+	return guard_store(p) != 0;
 }
 
 struct view {
@@ -150,7 +139,6 @@ static void *sets_key(void *arg)
 
 int main(void)
 {
-	struct sigaction sa = { .sa_handler = on_fault };
 	size_t page = sysconf(_SC_PAGESIZE), stack = 256 * 1024;
 	static char own[256 * 1024] __attribute__((aligned(65536)));
 	struct view v = { 0 }, w;
@@ -160,7 +148,7 @@ int main(void)
 	pthread_t t;
 	void *result;
 
-	sigaction(SIGSEGV, &sa, NULL);
+	guard_probe_start();
 	pthread_barrier_init(&two, NULL, 2);
 
 	good = !pthread_create(&t, NULL, looker, &v) &&

@@ -32,34 +32,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_GUARD_POISON
-#define MADV_GUARD_POISON	102
-#endif
+#include "../tests/guard.h"
 
-/* /proc/PID/pagemap has 64 bits for each page. */
-#define PM_GUARD_REGION		(1ULL << 58)
-#define PM_SWAP			(1ULL << 62)
-#define PM_PRESENT		(1ULL << 63)
-
-/* <linux/fs.h> has these since 6.7, and guards since later. */
-#define SCAN_PRESENT		(1ULL << 3)
-#define SCAN_SWAPPED		(1ULL << 4)
-#define SCAN_GUARD		(1ULL << 8)
-
-struct scan_region {
-	uint64_t start, end, categories;
-};
-
-struct scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-
-#define SCAN			_IOWR('f', 16, struct scan_arg)
 #define REGIONS			512
 #define BITS			4096
 
@@ -164,8 +140,8 @@ static bool by_bits(int fd, const struct mapping *m, struct found *f)
 			return false;
 		n = got / sizeof(*bits);
 		for (uint64_t i = 0; i < n; i++, at += page)
-			add(f, at, at + page, bits[i] & PM_GUARD_REGION, bits[i] & PM_PRESENT,
-			    bits[i] & PM_SWAP);
+			add(f, at, at + page, bits[i] & PM_GUARD, bits[i] & PM_PRESENT,
+			    bits[i] & PM_SWAPPED);
 	}
 	return true;
 }

@@ -37,13 +37,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#ifndef MADV_GUARD_POISON
-#define MADV_GUARD_POISON	102
-#define MADV_GUARD_UNPOISON	103
-#endif
+#include "../include/guard_pages.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -106,7 +100,6 @@ static void in_child(void)
 static void setup(void)
 {
 	const char *s;
-	void *p;
 
 	/* Because ISO C has no cast from void * to a function pointer. */
 	*(void **)&real_create = dlsym(RTLD_NEXT, "pthread_create");
@@ -122,13 +115,7 @@ static void setup(void)
 	if (counting)
 		report_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 200);
 
-	/* Try it, because the kernel's version does not tell. */
-	p = mmap(NULL, page, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p != MAP_FAILED) {
-		kernel_has_guards = !madvise(p, page, MADV_GUARD_POISON);
-		munmap(p, page);
-	}
+	kernel_has_guards = guard_pages_available();
 	pthread_atfork(lock_it, unlock_it, in_child);
 }
 
@@ -219,20 +206,20 @@ static void guard_own_stack(struct thread *t)
 	static const char warning[] =
 		"stackguard: a thread runs without a guard: neither POISON nor PROT_NONE could be set\n";
 	size_t wide = __atomic_load_n(&widest, __ATOMIC_RELAXED);
+	int how;
 
-	if (wide > t->guard && t->low + wide < (char *)__builtin_frame_address(0)) {
-		madvise(t->low + t->guard, wide - t->guard, MADV_GUARD_UNPOISON);
-		if (__atomic_load_n(&protected, __ATOMIC_RELAXED))
-			mprotect(t->low + t->guard, wide - t->guard,
-				 PROT_READ | PROT_WRITE);
-	}
+	if (wide > t->guard && t->low + wide < (char *)__builtin_frame_address(0))
+		guard_pages_clear(t->low + t->guard, wide - t->guard, PROT_READ | PROT_WRITE,
+				  __atomic_load_n(&protected, __ATOMIC_RELAXED) ?
+				  GUARD_PAGES_PROT_NONE : GUARD_PAGES_POISON);
 	if (!t->guard)
 		return;
 	remember_widest(t->guard);
 
-	if (!madvise(t->low, t->guard, MADV_GUARD_POISON)) {
+	how = guard_pages_set(t->low, t->guard);
+	if (how == GUARD_PAGES_POISON) {
 		tally(&poisoned);
-	} else if (!mprotect(t->low, t->guard, PROT_NONE)) {
+	} else if (how == GUARD_PAGES_PROT_NONE || !mprotect(t->low, t->guard, PROT_NONE)) {
 		tally(&protected);
 	} else {
 		ssize_t n = write(STDERR_FILENO, warning, sizeof(warning) - 1);
