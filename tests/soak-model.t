@@ -3,17 +3,18 @@
 # The model checker for long: 100 million operations (SOAK_OPS), seeds from 1001
 # (SOAK_SEED) on, 100,000 operations each. What is done is kept, and not done
 # again, as long as kernel and checker are the same: it can be stopped at any
-# time. When all is done, the result is written to records/model-soak.txt (RECORD).
+# time. When all is done, the result is written to
+# records/model-soak-SEED.txt (RECORD).
 set -u
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 cd "$top" || exit 1
 image=${IMAGE:-x86_64-base}
 dir=$build/tests/model
-record=${RECORD:-records/model-soak.txt}
 each=100000
 batch=${SOAK_BATCH:-20}
 first=${SOAK_SEED:-1001}
+record=${RECORD:-records/model-soak-$first.txt}
 seeds=$(((${SOAK_OPS:-100000000} + each - 1) / each))
 last=$((first + seeds - 1))
 need_tools cc make
@@ -79,7 +80,7 @@ if [ "$failed" = 0 ]; then
 	{
 		echo "SPDX-License-Identifier: GPL-2.0"
 		echo "tests/soak-model.t: seeds $first to $last, $each operations each"
-		echo "kernel $RELEASE, $image; series at $COMMIT; checker $sum; $(date -u +%Y-%m-%d)"
+		echo "kernel $RELEASE, $image; series at $COMMIT, tree $(git -C "$tree" rev-parse "$COMMIT^{tree}"); checker $sum; $(date -u +%Y-%m-%d)"
 		echo
 		cat "$tmp/summary"
 	} >"$record.new" && mv "$record.new" "$record"

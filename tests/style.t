@@ -89,6 +89,26 @@ else
 	not_ok 'documents: spelling'
 fi
 
+# A link leads to a file of this repository, and to a heading in it if it names one.
+while read -r f; do
+	perl -ne 'while (/\]\(([^)\s]+)\)/g) { print "$1\n" unless $1 =~ /^https?:/ }' "$f" | while read -r link; do
+		file=${link%%#*} to=$f
+		[ -z "$file" ] || to=$(dirname "$f")/$file
+		if [ ! -e "$to" ]; then
+			echo "$f: there is no $link"
+		elif [ "$link" != "$file" ]; then
+			# The heading as an anchor: lower case, no punctuation, dashes for blanks.
+			sed -n 's/^##* //p' "$to" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9_ -]//g; s/ /-/g' |
+				grep -qxF -e "${link#*#}" || echo "$f: $to has no heading for $link"
+		fi
+	done
+done <"$tmp/md" >"$out"
+silent 'documents: links' "$out"
+# Results and their dates are in records/.
+# shellcheck disable=SC2046 # names without blanks
+grep -nE '20[0-9][0-9]-[01][0-9]-[0-3][0-9]' $(grep -E '^(README|docs/.*)\.md$' "$tmp/md") >"$out"
+silent 'documents have no dates: commands write results to records/' "$out"
+
 # --- the entries ------------------------------------------------------------------------
 
 make -s help >"$tmp/help" 2>"$out"
