@@ -9,7 +9,7 @@
 
 CONFIG ?= base
 ARCH ?= x86_64
-# What the two architectures that CI runs need is in packages.txt.
+# packages.txt has the packages for the two architectures that CI runs.
 lists = $(if $(filter-out x86_64 arm64,$(ARCH)),packages-arch.txt)
 export KVER KSRC SERIES FORCE UPTO
 
@@ -48,10 +48,10 @@ headers: tree ## the patched kernel's headers, for programs
 shell: kernel ## boot it and give a shell in it
 	@vm/run --image $(ARCH)-$(CONFIG) -t -- bash
 
-demo: kernel ## what a guard does, shown in the guest
+demo: kernel ## show in the guest what a guard does
 	@demo/run --image $(ARCH)-$(CONFIG)
 
-tools: ## build what users take along, in build/tools: guards, stackguard.so
+tools: ## build guards and stackguard.so in build/tools
 	@$(MAKE) -s -C tools
 
 install: ## install the tools and headers (DESTDIR, prefix=/usr/local)
@@ -63,7 +63,7 @@ steps: tree ## long: build each patch by itself, whole, and boot it: compiler, g
 check: headers ## minutes, no kernel build: the series and the scripts themselves
 	@tests/run check
 
-test: headers ## everything that a change has to pass; what CI runs
+test: headers ## everything that a change has to pass; CI runs it
 ifeq ($(ARCH),x86_64)
 	@tests/run
 else
@@ -102,7 +102,7 @@ soak: headers ## hours: storms, the model checker, debug kernels, other people's
 coverage: headers ## half an hour: which lines of the series the tests execute; records/coverage.md
 	@tests/coverage
 
-clean: ## remove what was built; the tree in build/linux and the package stay
+clean: ## empty build/ but for the tree in build/linux and the package
 	@kernel/clean
 
 distclean: ## remove build/ (refuses while build/linux has work that series/ has not)

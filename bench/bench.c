@@ -38,10 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MADV_GUARD_POISON
-#define MADV_GUARD_POISON	102
-#define MADV_GUARD_UNPOISON	103
-#endif
+#include "../include/guard_pages.h"
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23

@@ -27,10 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef MADV_GUARD_POISON
-#define MADV_GUARD_POISON	102
-#define MADV_GUARD_UNPOISON	103
-#endif
+#include "../include/guard_pages.h"
 
 #define PAGES	16UL
 #define ROUND	200000000L	/* ns */

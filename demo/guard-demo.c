@@ -532,7 +532,7 @@ static void show_million(void)
 		note("  kernel memory a guard (VMA slabs)", "not told (/proc/slabinfo)");
 }
 
-/* ---- (c) what keeps a guard, what drops it ----------------------------- */
+/* ---- (c) operations that keep or drop a guard --------------------------- */
 
 static int in_child(bool (*f)(char *), char *p)
 {
@@ -595,7 +595,7 @@ static void show_life(void)
 	bool also;
 	int r;
 
-	section("(c) What keeps a guard, what drops it (G a guard, - a usable page)");
+	section("(c) Operations that keep a guard, or drop it (G a guard, - a usable page)");
 
 	p = lay_out("-G-");
 	fork_fact("fork", child_sees_guard, p, "-G-", "-G-");

@@ -20,7 +20,7 @@
 
 /* ---- accesses that may fail ---- */
 
-/* What the calling thread's last probe met. */
+/* The calling thread's last probe. */
 static __thread struct guard_probe {
 	sigjmp_buf back;
 	volatile sig_atomic_t armed;

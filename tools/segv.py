@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# A command for gdb: says what a SIGSEGV was, of a process that is stopped at it
-# or of a core dump, guard pages included.
+# A command for gdb: tells whether a SIGSEGV hit a guard, in a process that is stopped
+# at it or in a core dump.
 #
 #   gdb -x segv.py -ex segv PROGRAM CORE
 #
@@ -18,7 +18,7 @@ CODES = {1: "SEGV_MAPERR", 2: "SEGV_ACCERR", 3: "SEGV_BNDERR", 4: "SEGV_PKUERR"}
 
 
 def of_core(address):
-    """What the core says of the mapping at address: its flags, None if there is none."""
+    """Return the flags of the mapping at address in the core, or None."""
     # "[12]  0x7f..000->0x7f..000 at 0x0001d000: load12 ALLOC LOAD READONLY HAS_CONTENTS"
     for line in gdb.execute("maintenance info sections -all-objects", to_string=True).splitlines():
         m = re.search(r"(0x[0-9a-f]+)->(0x[0-9a-f]+) at 0x[0-9a-f]+: load\d+\w* (.*)", line)
@@ -45,7 +45,7 @@ def of_process(pid, address):
 
 
 class Segv(gdb.Command):
-    """Say what a SIGSEGV was: the address, what is there, whether it may be a guard page."""
+    """Print the address of a SIGSEGV, its mapping, and whether it may be a guard page."""
 
     def __init__(self):
         super().__init__("segv", gdb.COMMAND_STATUS)
