@@ -72,6 +72,7 @@ static uint64_t empty_pair;
 static bool show_samples;
 static const char *compiler_dir;
 static int self_fd = -1;
+static int file_fd = -1;	/* what map_at() maps, if not anonymous memory */
 
 __attribute__((noreturn, format(printf, 1, 2)))
 static void die(const char *fmt, ...)
@@ -159,8 +160,11 @@ static unsigned int repeats(unsigned long n)
 
 static void *map_at(char *at, size_t len, int prot)
 {
-	char *p = mmap(at, len, prot, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+	int flags = file_fd < 0 ? ANON : MAP_SHARED;
+	char *p;
 
+	must(file_fd < 0 || !ftruncate(file_fd, (off_t)len));
+	p = mmap(at, len, prot, flags | MAP_FIXED_NOREPLACE, file_fd, 0);
 	if (p != at)
 		die("no %zu bytes at %p: %s", len, (void *)at, strerror(errno));
 	/* A kernel without huge pages refuses it, and does not need it. */
@@ -299,6 +303,16 @@ static uint64_t on_range(const struct row *r)
 
 	if (r->call == PAGEOUT && !has_swap())
 		return ABSENT;
+	if (!strncmp(r->name, "file", 4) || !strncmp(r->variant, "file", 4))
+		must((file_fd = memfd_create("bench", MFD_CLOEXEC)) >= 0);
+	/* A kernel with guards in anonymous memory alone refuses it. */
+	if (file_fd >= 0 && r->call == POISON) {
+		bool taken = !madvise(map_pages(1), PAGE, MADV_GUARD_POISON);
+
+		unmap_pages(1);
+		if (!taken)
+			return ABSENT;
+	}
 	for (unsigned int i = 0; i < repeats(n); i++) {
 		char *p = in_state(r->state, n), *q = NULL;
 		size_t len = n * PAGE;
@@ -692,6 +706,65 @@ static uint64_t plain_fork(const struct row *r)
 	return s.least;
 }
 
+#define FILES		300
+#define FILE_PAGES	4
+#define STACKS		8
+
+/* fork() of a process with many mappings of a file, and threads with stacks */
+static uint64_t fork_files(const struct row *r)
+{
+	const size_t len = FILE_PAGES * PAGE, size = 8 * MIB;
+	struct series s = { 0 };
+	int fd = memfd_create("bench", MFD_CLOEXEC);
+
+	must(fd >= 0 && !ftruncate(fd, (off_t)len));
+	for (unsigned int i = 0; i < FILES; i++) {
+		/* A page apart, so that they do not merge. */
+		char *p = mmap(TARGET + i * (len + PAGE), len, PROT_READ,
+			       MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+
+		must(p != MAP_FAILED && !madvise(p, len, MADV_POPULATE_READ));
+		if (!i && strstr(r->variant, "file"))
+			must(!madvise(p, PAGE, MADV_GUARD_POISON));
+	}
+	for (unsigned int i = 0; i < STACKS; i++) {
+		char *p = map_at(BASE + i * (size + PAGE), size, RW);
+
+		p[size - PAGE] = 1;
+		if (!strcmp(r->variant, "poison stacks"))
+			must(!madvise(p, PAGE, MADV_GUARD_POISON));
+		else if (!strcmp(r->variant, "prot_none stacks"))
+			must(!mprotect(p, PAGE, PROT_NONE));
+	}
+	for (unsigned int i = 0; i < 34; i++) {
+		settle();
+		sample(&s, fork_and_exit());
+	}
+	return s.least;
+}
+
+static uint64_t map_file(const struct row *r)
+{
+	struct series s = { 0 };
+	int fd = memfd_create("bench", MFD_CLOEXEC);
+
+	must(fd >= 0 && !ftruncate(fd, (off_t)(r->n * PAGE)));
+	for (unsigned int i = 0; i < repeats(r->n); i++) {
+		char *p;
+		uint64_t t;
+		int err;
+
+		settle();
+		begin();
+		p = mmap(BASE, r->n * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+		err = munmap(BASE, r->n * PAGE);
+		t = end();
+		must(p == BASE && !err);
+		sample(&s, t);
+	}
+	return s.least;
+}
+
 static uint64_t run_program(int fd, const char *path, char *const argv[],
 			    const char *root)
 {
@@ -728,6 +801,21 @@ static uint64_t exec(const struct row *r)
 	for (unsigned int i = 0; i < 66; i++) {
 		settle();
 		sample(&s, run_program(self_fd, NULL, argv, NULL));
+	}
+	return s.least;
+}
+
+static uint64_t exec_dynamic(const struct row *r)
+{
+	static char *argv[] = { "true", NULL };
+	struct series s = { 0 };
+
+	(void)r;
+	if (!compiler_dir)
+		return ABSENT;
+	for (unsigned int i = 0; i < 34; i++) {
+		settle();
+		sample(&s, run_program(-1, "/true", argv, compiler_dir));
 	}
 	return s.least;
 }
@@ -909,6 +997,18 @@ static void make_rows(void)
 		add("unpoison", "empty_present", n, on_range, UNPOISON, TABLES, true);
 		add("unpoison", "empty_absent", n, on_range, UNPOISON, NO_TABLES, true);
 	}
+	for (unsigned int i = 0; i < 3; i++) {
+		static const unsigned long of_files[] = { 1, 16, 512 };
+		unsigned long n = of_files[i];
+
+		add("file_populated", "poison", n, on_range, POISON, POPULATED, true);
+		add("file_populated", "dontneed", n, on_range, DONTNEED, POPULATED, false);
+		add("file_empty", "poison", n, on_range, POISON, TABLES, true);
+	}
+	add("fork_files", "none", FILES, fork_files, 0, 0, false);
+	add("fork_files", "poison stacks", FILES, fork_files, 0, 0, true);
+	add("fork_files", "prot_none stacks", FILES, fork_files, 0, 0, false);
+	add("fork_files", "poison file", FILES, fork_files, 0, 0, true);
 	add("huge", "poison", 512, huge, POISON, POPULATED, true);
 	add("huge", "dontneed", 512, huge, DONTNEED, POPULATED, false);
 
@@ -950,6 +1050,10 @@ static void make_rows(void)
 	}
 	add("never", "swap_out", 512, on_range, PAGEOUT, POPULATED, false);
 	add("never", "swap_in", 512, swap_in, 0, 0, false);
+	add("never", "fork_files", FILES, fork_files, 0, 0, false);
+	add("never", "map_file", 16, map_file, 0, 0, false);
+	add("never", "file_fault", 512, on_range, TOUCH_READ, TABLES, false);
+	add("never", "exec_dynamic", 1, exec_dynamic, 0, 0, false);
 	add("never", "compile", 1, compile, 0, 0, false);
 
 	for (unsigned int w = 0; w < 3; w++)
