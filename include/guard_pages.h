@@ -125,9 +125,10 @@ static inline int guard_pages_available(void)
  * system call is EFAULT. Pages that are guards already stay so.
  *
  * If the kernel has no guards, or refuses them in a part of the range, such as
- * memory that is locked, shared or of a file, it uses mprotect(PROT_NONE) for all
- * of the range. It frees contents of private anonymous memory (if locked, since
- * Linux 5.18); other contents may be there again when the range is accessible.
+ * locked contents, hugetlb or, on mainline before 6.15, memory that is shared or
+ * of a file, it uses mprotect(PROT_NONE) for all of the range. It frees contents
+ * of private anonymous memory (if locked, since Linux 5.18); other contents may
+ * be there again when the range is accessible.
  *
  * Return: GUARD_PAGES_POISON, GUARD_PAGES_PROT_NONE, or GUARD_PAGES_FAILED with
  * errno set to
