@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * guard-demo: shows guard pages, made by madvise(MADV_GUARD_POISON). It checks
- * every fact before it prints it, so the demonstration is a test too.
+ * every fact before it prints it, so the demonstration is a test too. With
+ * --mappings, it shows the part (e), which follows the threads.
  *
  * Exit status: 0 all as the contract says, 1 something differs, 2 this kernel
  * has no guard pages, 3 the demonstration itself could not run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -667,6 +669,133 @@ static void show_life(void)
 	munmap(p, 3 * page);
 }
 
+/* ---- (e) files, shared memory, locked memory ----------------------------- */
+
+/* The C library, or this program where it has none. */
+static int open_library(void)
+{
+	char line[4096], *path;
+	FILE *f = fopen("/proc/self/maps", "re");
+	int fd = -1;
+
+	if (!f)
+		die("/proc/self/maps: %s", strerror(errno));
+	while (fd < 0 && fgets(line, sizeof(line), f)) {
+		path = strchr(line, '/');
+		if (path && strstr(path, "libc.so")) {
+			path[strcspn(path, "\n")] = '\0';
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+		}
+	}
+	fclose(f);
+	return fd >= 0 ? fd : open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+}
+
+static void show_library(void)
+{
+	const size_t len = 8 * page;
+	unsigned long vmas, with_guard;
+	int fd = open_library();
+	char *p, *other;
+
+	if (fd < 0)
+		die("no library to map: %s", strerror(errno));
+	p = mmap(NULL, len, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	other = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED || other == MAP_FAILED)
+		die("mmap of a library: %s", strerror(errno));
+	vmas = count_vmas();
+
+	printf("  a library's text and what follows, with a gap of two pages\n");
+	if (poison(p + 3 * page, 2 * page))
+		die("POISON of a library's pages: %s", strerror(errno));
+	with_guard = count_vmas();
+	fact(guard_load(p + 3 * page) == SIGSEGV && guard_load(p + 5 * page - 1) == SIGSEGV &&
+	     !guard_load(p + 3 * page - 1) && !guard_load(p + 5 * page),
+	     "  a read in the gap", "SIGSEGV; the pages beside it can be read");
+	fact(with_guard == vmas, "  VMAs before and after", "%lu and %lu", vmas, with_guard);
+	if (mprotect(p + 3 * page, 2 * page, PROT_NONE))
+		die("mprotect: %s", strerror(errno));
+	note("  VMAs with PROT_NONE instead", "%lu", count_vmas());
+	fact(!memcmp(other, "\177ELF", 4) && !guard_load(other + 3 * page),
+	     "  another mapping of the library", "has all of it");
+	munmap(p, len);
+	munmap(other, len);
+	close(fd);
+}
+
+static void show_ring(void)
+{
+	const size_t len = 4 * page;
+	int fd = syscall(SYS_memfd_create, "ring", 0);
+	char *writer, *reader;
+	int sig;
+
+	if (fd < 0 || ftruncate(fd, len + page))
+		die("memfd_create: %s", strerror(errno));
+	writer = mmap(NULL, len + page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	reader = mmap(NULL, len + page, PROT_READ, MAP_SHARED, fd, 0);
+	if (writer == MAP_FAILED || reader == MAP_FAILED)
+		die("mmap of a memfd: %s", strerror(errno));
+
+	printf("  a ring buffer in shared memory: a guard behind it, for the writer alone\n");
+	if (poison(writer + len, page))
+		die("POISON of a memfd's page: %s", strerror(errno));
+	memset(writer, 'r', len);
+	sig = guard_store(writer + len);
+	fact(sig == SIGSEGV && guard_probe.addr == (uintptr_t)writer + len,
+	     "  a write one byte too far", "%s at the ring's end",
+	     sig ? strsignal(sig) : "no signal");
+	fact(reader[len - 1] == 'r' && !guard_load(reader + len), "  the reader's mapping",
+	     "has what was written, and no guard");
+	fact(!ftruncate(fd, 0) && !ftruncate(fd, len + page) && is_guard(writer + len),
+	     "  the file truncated and grown again", "the guard is there");
+	munmap(writer, len + page);
+	munmap(reader, len + page);
+	close(fd);
+}
+
+#define LOCKED_STACKS	8
+
+static void show_real_time(void)
+{
+	const size_t len = 16 * page;
+	unsigned long before, after, vmas;
+	char *stacks[LOCKED_STACKS];
+	bool all = true;
+
+	printf("  a real-time program: mlockall(MCL_CURRENT | MCL_FUTURE)\n");
+	if (mlockall(MCL_CURRENT | MCL_FUTURE)) {
+		note("  not permitted here", "%s", strerror(errno));
+		return;
+	}
+	for (int i = 0; i < LOCKED_STACKS; i++)
+		stacks[i] = map(len, MAP_STACK);
+	before = read_number("/proc/self/status", "VmLck:");
+	vmas = count_vmas();
+	for (int i = 0; i < LOCKED_STACKS; i++) {
+		/* mmap() has populated the lowest page as well. */
+		if (poison(stacks[i], page))
+			die("POISON of locked memory: %s", strerror(errno));
+		all &= is_guard(stacks[i]) && is_usable(stacks[i] + page);
+	}
+	after = read_number("/proc/self/status", "VmLck:");
+	fact(all, "  guards under thread stacks", "%d stacks overflow into SIGSEGV", LOCKED_STACKS);
+	fact(count_vmas() == vmas, "  VMAs before and after", "%lu and %lu", vmas, count_vmas());
+	fact(before == after, "  VmLck before and after", "%lu and %lu kB", before, after);
+	munlockall();
+	for (int i = 0; i < LOCKED_STACKS; i++)
+		munmap(stacks[i], len);
+}
+
+static void show_mappings(void)
+{
+	section("(e) Files, shared memory and locked memory");
+	show_library();
+	show_ring();
+	show_real_time();
+}
+
 /* Do not look at uname(): a kernel of any version may have the series. */
 static bool kernel_has_guards(void)
 {
@@ -679,10 +808,15 @@ static bool kernel_has_guards(void)
 	return !r;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const bool mappings = argc == 2 && !strcmp(argv[1], "--mappings");
 	struct utsname u;
 
+	if (argc > 1 && !mappings) {
+		fputs("usage: guard-demo [--mappings]\n", stderr);
+		return 3;
+	}
 	page = sysconf(_SC_PAGESIZE);
 	uname(&u);
 	if (!kernel_has_guards()) {
@@ -693,17 +827,22 @@ int main(void)
 	if (guard_probe_start())
 		die("sigaction: %s", strerror(errno));
 
-	printf("guard-demo: Linux %s %s, pages of %zu bytes, MADV_GUARD_POISON answers\n",
-	       u.release, u.machine, page);
-	show_bugs();
-	show_million();
-	show_life();
+	if (mappings) {
+		show_mappings();
+	} else {
+		printf("guard-demo: Linux %s %s, pages of %zu bytes, MADV_GUARD_POISON answers\n",
+		       u.release, u.machine, page);
+		show_bugs();
+		show_million();
+		show_life();
+	}
 
 	if (differ) {
 		printf("\ndemo: %u of %u facts differ from the contract\n",
 		       differ, facts);
 		return 1;
 	}
-	printf("\ndemo: %u facts shown, all as the contract says\n", facts);
+	printf("\ndemo: %s%u facts shown, all as the contract says\n",
+	       mappings ? "mappings: " : "", facts);
 	return 0;
 }

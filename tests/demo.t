@@ -19,7 +19,7 @@ ok() { # ok STATUS-OF-THE-CHECK what
 }
 holds() { "$@" > /dev/null 2>&1; echo $?; }
 
-echo 1..6
+echo 1..7
 status=0
 demo/run > "$tmp/out" 2>&1 || status=$?
 ok "$status" 'demo/run ends well'
@@ -27,6 +27,8 @@ ok "$(holds grep -q '^demo: [0-9]* facts shown, all as the contract says' "$tmp/
 	'guard-demo: every fact holds'
 ok "$(holds grep -q '^demo: threads: [0-9]* facts shown, all as the contract says' "$tmp/out")" \
 	'threads: every fact holds'
+ok "$(holds grep -q '^demo: mappings: [0-9]* facts shown, all as the contract says' "$tmp/out")" \
+	'mappings: every fact holds'
 ok "$(holds grep -q 'guards made  *1,048,576' "$tmp/out")" 'a million guards were made'
 
 status=0
