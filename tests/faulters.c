@@ -14,8 +14,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,34 +22,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MADV_POISON	102
-#define MADV_UNPOISON	103
+#include "guard.h"
+
 #define HUGE_SIZE	(2UL << 20)
 
 static volatile char *range;
 static size_t page, pages;
 static volatile bool done;
 static unsigned long faults;
-static __thread sigjmp_buf escape;
-
-static void on_segv(int sig)
-{
-	(void)sig;
-	siglongjmp(escape, 1);
-}
 
 /* Is the access to one page a SIGSEGV? */
 static bool is_guard(size_t i, bool write)
 {
 	volatile char *p = range + i * page;
 
-	if (sigsetjmp(escape, 0))
-		return true;
-	if (write)
-		*p = 1;
-	else
-		(void)*p;
-	return false;
+	return (write ? guard_store(p) : guard_load(p)) == SIGSEGV;
 }
 
 static void *faulter(void *arg)
@@ -91,7 +76,6 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc == 3 ? argv[1] : "";
 	unsigned long rounds = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
-	struct sigaction sa = { .sa_handler = on_segv, .sa_flags = SA_NODEFER };
 	void *(*other)(void *) = NULL;
 	pthread_t thread[4];
 	unsigned long round, bad = 0;
@@ -122,14 +106,14 @@ int main(int argc, char **argv)
 	if (huge)
 		madvise((void *)range, length, MADV_HUGEPAGE);
 
-	sigaction(SIGSEGV, &sa, NULL);
+	guard_probe_start();
 	for (; n < 3; n++)
 		pthread_create(&thread[n], NULL, faulter, (void *)(n * 21));
 	if (other)
 		pthread_create(&thread[n++], NULL, other, NULL);
 
 	for (round = 0; round < rounds && !bad; round++) {
-		if (madvise((void *)range, length, MADV_POISON)) {
+		if (madvise((void *)range, length, MADV_GUARD_POISON)) {
 			printf("# round %lu: POISON: %s\n", round, strerror(errno));
 			bad++;
 		}
@@ -141,7 +125,7 @@ int main(int argc, char **argv)
 				bad++;
 			}
 		}
-		if (madvise((void *)range, length, MADV_UNPOISON)) {
+		if (madvise((void *)range, length, MADV_GUARD_UNPOISON)) {
 			printf("# round %lu: UNPOISON: %s\n", round, strerror(errno));
 			bad++;
 		}

@@ -33,7 +33,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MADV_POISON	102
+#include "guard.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif
@@ -308,7 +309,7 @@ static void compare(const struct layout *layout, int calls, struct counts *all)
 		calls = layout->calls;
 	for (i = 0; i < calls; i++) {
 		measure(layout, MADV_DONTNEED, &dontneed);
-		measure(layout, MADV_POISON, &poison);
+		measure(layout, MADV_GUARD_POISON, &poison);
 	}
 	printf("# %s, %d calls: MADV_DONTNEED %ld flushes, %ld of all memory, %ld IPIs; POISON %ld, %ld, %ld\n",
 	       layout->name, calls, dontneed.flushes, dontneed.whole, dontneed.ipis,
@@ -342,7 +343,7 @@ static void beside_another(int wanted)
 	__atomic_store_n(&discard, true, __ATOMIC_SEQ_CST);
 	for (i = 0; i < pages && counts.flushes < wanted; i++) {
 		trace_switch(true);
-		if (madvise(p + i * page, page, MADV_POISON))
+		if (madvise(p + i * page, page, MADV_GUARD_POISON))
 			give_up("POISON beside MADV_DONTNEED");
 		trace_switch(false);
 		/* The trace is long to read: of a few calls at once */

@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -40,9 +39,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../guard.h"
+
 #define ADV_PAGEOUT	21
-#define ADV_POISON	102
-#define ADV_UNPOISON	103
 #define PAGE		4096UL
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
@@ -72,17 +71,7 @@ static void cannot(const char *what)
 
 /* --- helpers ------------------------------------------------------------------------ */
 
-static sigjmp_buf back;
-static volatile sig_atomic_t armed, poked;
-
-static void on_segv(int sig)
-{
-	if (!armed) {
-		signal(sig, SIG_DFL);
-		return;
-	}
-	siglongjmp(back, 1);
-}
+static volatile sig_atomic_t poked;
 
 static void on_poke(int sig)
 {
@@ -91,18 +80,9 @@ static void on_poke(int sig)
 }
 
 /* Returns -1 for a guard, else the first byte. */
-static int peek(const volatile unsigned char *p)
+static int peek(volatile unsigned char *p)
 {
-	int v;
-
-	if (sigsetjmp(back, 0)) {
-		armed = 0;
-		return -1;
-	}
-	armed = 1;
-	v = *p;
-	armed = 0;
-	return v;
+	return guard_load(p) ? -1 : *p;
 }
 
 static unsigned char *map(size_t length)
@@ -254,7 +234,7 @@ static void in_memcg(const char *group)
 		 24 * MIB))
 		cannot("memory.max");
 
-	err = madvise(p, RANGE, ADV_POISON) ? errno : 0;
+	err = madvise(p, RANGE, MADV_GUARD_POISON) ? errno : 0;
 	/* At its limit, the group cannot open a file of /proc either */
 	if (!put(group, "memory.max", "max"))
 		cannot("memory.max");
@@ -280,7 +260,7 @@ static void in_memcg(const char *group)
 	check(!torn && first && last, "poisoned up to about %lu MiB, and nothing beyond",
 	      first / MIB);
 
-	err = madvise(p, RANGE, ADV_POISON) ? errno : 0;
+	err = madvise(p, RANGE, MADV_GUARD_POISON) ? errno : 0;
 	check(!err, "the same call again, without the limit: %s", strerror(err));
 	torn = false;
 	for (size_t at = 0; at < RANGE; at += 8 * MIB + PAGE)
@@ -309,7 +289,7 @@ static void memcg(const char *group, bool may_die)
 			if (!put(group, "memory.max", "%lu", own("VmRSS") * 1024 + 24 * MIB))
 				cannot("memory.max");
 			printf("# POISON in a group at its limit: %d\n",
-			       madvise(p, RANGE, ADV_POISON));
+			       madvise(p, RANGE, MADV_GUARD_POISON));
 		}
 		fflush(stdout);
 		_exit(failed);
@@ -356,7 +336,7 @@ static void poison_slowly(size_t length, volatile int *state, long alarm_us)
 	unsigned char *p = map(length);
 
 	setitimer(ITIMER_REAL, &timer, NULL);
-	madvise(p, length, ADV_POISON);
+	madvise(p, length, MADV_GUARD_POISON);
 	state[0] = 1;
 	_exit(0);
 }
@@ -438,7 +418,7 @@ static int make_call(void *arg)
  */
 static void fatal_within(const char *what, size_t length, int advice, bool huge)
 {
-	const bool poison = advice == ADV_POISON;
+	const bool poison = advice == MADV_GUARD_POISON;
 	int statm = open("/proc/self/statm", O_RDONLY);
 	static char stack[65536];
 	bool early = false;
@@ -456,7 +436,7 @@ static void fatal_within(const char *what, size_t length, int advice, bool huge)
 			madvise(c.p, length, MADV_HUGEPAGE);
 		if (poison)
 			memset(c.p, 1, length);
-		else if (madvise(c.p, length, ADV_POISON))
+		else if (madvise(c.p, length, MADV_GUARD_POISON))
 			cannot("POISON");
 		before = resident(statm);
 		pid = clone(make_call, stack + sizeof(stack), CLONE_VM | SIGCHLD, &c);
@@ -478,9 +458,9 @@ static void fatal_within(const char *what, size_t length, int advice, bool huge)
 
 static void fatal_populated(void)
 {
-	fatal_within("a POISON of 512 MiB that are resident", 512 * MIB, ADV_POISON, false);
-	fatal_within("a POISON of 512 MiB of huge pages", 512 * MIB, ADV_POISON, true);
-	fatal_within("an UNPOISON of 32 GiB", 32 * GIB, ADV_UNPOISON, false);
+	fatal_within("a POISON of 512 MiB that are resident", 512 * MIB, MADV_GUARD_POISON, false);
+	fatal_within("a POISON of 512 MiB of huge pages", 512 * MIB, MADV_GUARD_POISON, true);
+	fatal_within("an UNPOISON of 32 GiB", 32 * GIB, MADV_GUARD_UNPOISON, false);
 }
 
 /* The handler runs once the call has done its work. */
@@ -498,7 +478,7 @@ static void nonfatal(void)
 
 		sigaction(SIGUSR1, &sa, NULL);	/* without SA_RESTART */
 		result[1] = 1;
-		err = madvise(p, length, ADV_POISON) ? errno : 0;
+		err = madvise(p, length, MADV_GUARD_POISON) ? errno : 0;
 		result[0] = 1;
 		result[2] = err;
 		result[3] = peek(p) == -1 && peek(p + length / 2) == -1 &&
@@ -546,12 +526,12 @@ static void in_limits(void)
 	limit(RLIMIT_DATA, data * 1024);
 	full = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	check(full == MAP_FAILED && errno == ENOMEM, "RLIMIT_AS: no page more can be mapped");
-	err = madvise(p, length, ADV_POISON) ? errno : 0;
+	err = madvise(p, length, MADV_GUARD_POISON) ? errno : 0;
 	check(!err && peek(p) == -1 && peek(p + length - PAGE) == -1,
 	      "RLIMIT_AS and RLIMIT_DATA reached: POISON of %zu MiB: %s", length / MIB,
 	      strerror(err));
 	check(own("VmSize") == size && own("VmData") == data, "VmSize and VmData are the same");
-	err = madvise(p, length, ADV_UNPOISON) ? errno : 0;
+	err = madvise(p, length, MADV_GUARD_UNPOISON) ? errno : 0;
 	check(!err && peek(p) == 0, "UNPOISON: %s", strerror(err));
 	limit(RLIMIT_STACK, 65536);
 	limit(RLIMIT_MEMLOCK, 0);
@@ -566,7 +546,7 @@ static void in_limits(void)
 	/* Guard every other page of the rest, from the end */
 	before = vmas();
 	for (size_t i = 0; i < 1000; i++) {
-		err |= madvise(p + length - (2 * i + 1) * PAGE, PAGE, ADV_POISON) ? errno : 0;
+		err |= madvise(p + length - (2 * i + 1) * PAGE, PAGE, MADV_GUARD_POISON) ? errno : 0;
 		unerr |= peek(p + length - (2 * i + 1) * PAGE) != -1 ||
 			 peek(p + length - (2 * i + 2) * PAGE) == -1;
 	}
@@ -617,11 +597,11 @@ static void overcommit(void)
 	full = rest == MAP_FAILED && errno == ENOMEM;
 	limit = number("/proc/meminfo", "CommitLimit");
 	before = number("/proc/meminfo", "Committed_AS");
-	err = madvise(p, length, ADV_POISON) ? errno : 0;
+	err = madvise(p, length, MADV_GUARD_POISON) ? errno : 0;
 	poisoned = number("/proc/meminfo", "Committed_AS");
 	rest = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	none = rest == MAP_FAILED && errno == ENOMEM;
-	again = madvise(p, length, ADV_UNPOISON) ? errno : 0;
+	again = madvise(p, length, MADV_GUARD_UNPOISON) ? errno : 0;
 	for (size_t at = 0; at < length / 2; at += PAGE)
 		p[at] = 9;
 	after = number("/proc/meminfo", "Committed_AS");
@@ -799,12 +779,12 @@ static int poison(const struct scene *s)
 	size_t each = s->length / PAGE / 20 * PAGE;
 
 	if (!s->vector)
-		return madvise(s->range, s->length, ADV_POISON) ? errno : 0;
+		return madvise(s->range, s->length, MADV_GUARD_POISON) ? errno : 0;
 	for (size_t i = 0; i < 20; i++) {
 		iov[i].iov_base = s->range + i * each;
 		iov[i].iov_len = i < 19 ? each : s->length - 19 * each;
 	}
-	ssize_t done = syscall(SYS_process_madvise, self, iov, 20UL, ADV_POISON, 0UL);
+	ssize_t done = syscall(SYS_process_madvise, self, iov, 20UL, MADV_GUARD_POISON, 0UL);
 
 	/* If it has done a part, call it again for the rest */
 	return done < 0 ? errno : (size_t)done < s->length ? ENOMEM : 0;
@@ -931,9 +911,8 @@ static void inject(void)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *group = argc > 2 ? argv[2] : NULL;
-	struct sigaction sa = { .sa_handler = on_segv, .sa_flags = SA_NODEFER };
 
-	sigaction(SIGSEGV, &sa, NULL);
+	guard_probe_start();
 	if (!strcmp(what, "memcg") && group)
 		memcg(group, false);
 	else if (!strcmp(what, "killed") && group)

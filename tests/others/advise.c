@@ -11,8 +11,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../guard.h"
+
 #define PAGES	256UL
 #define PAGE	4096UL
-#define POISON	102
-#define UNPOISON 103
+#define POISON	MADV_GUARD_POISON
+#define UNPOISON MADV_GUARD_UNPOISON
 
 /* All advice of 6.12 but that which takes memory away from the machine */
 static const int advices[] = {
@@ -35,7 +35,6 @@ static const int advices[] = {
 
 #define NR_ADVICES (sizeof(advices) / sizeof(*advices))
 
-static sigjmp_buf back;
 static unsigned long calls[2], done[2], signals, refused;
 static unsigned long state;
 static int bad;
@@ -46,26 +45,10 @@ static unsigned long random_below(unsigned long n)
 	return (state >> 33) % n;
 }
 
-static void on_signal(int sig)
-{
-	(void)sig;
-	siglongjmp(back, 1);
-}
-
 static void touch(volatile char *p, size_t pages)
 {
-	volatile size_t i;
-
-	for (i = 0; i < pages; i++) {
-		if (sigsetjmp(back, 0)) {
-			signals++;
-			continue;
-		}
-		if (random_below(2))
-			p[i * PAGE] = (char)i;
-		else
-			(void)p[i * PAGE];
-	}
+	for (size_t i = 0; i < pages; i++, p += PAGE)
+		signals += (random_below(2) ? guard_store(p) : guard_load(p)) != 0;
 }
 
 static void wrong(const char *what, int ret)
@@ -144,13 +127,11 @@ static void a_mapping(int flags, int prot, int fd, bool may)
 int main(int argc, char **argv)
 {
 	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_NODEFER };
 	unsigned long rounds = 0;
 	int file, memory;
 
 	state = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
-	sigaction(SIGSEGV, &sa, NULL);
-	sigaction(SIGBUS, &sa, NULL);
+	guard_probe_start();
 	file = open("/tmp/advise.file", O_RDWR | O_CREAT, 0600);
 	memory = memfd_create("advise", 0);
 	if (file < 0 || memory < 0 || ftruncate(file, PAGES * PAGE) ||

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../../include/guard_pages.h"
+
 /* The C library's headers may lack these. */
 #define ADV_COLD		20
 #define ADV_PAGEOUT		21
@@ -27,8 +29,8 @@
 #define ADV_POPULATE_WRITE	23
 #define ADV_DONTNEED_LOCKED	24
 #define ADV_COLLAPSE		25
-#define ADV_POISON		102
-#define ADV_UNPOISON		103
+#define ADV_POISON		MADV_GUARD_POISON
+#define ADV_UNPOISON		MADV_GUARD_UNPOISON
 
 #define PAGE		4096UL
 #define HUGE		(2UL << 20)

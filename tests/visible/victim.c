@@ -22,10 +22,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#ifndef MADV_GUARD_POISON
-#define MADV_GUARD_POISON	102
-#define MADV_GUARD_UNPOISON	103
-#endif
+#include "../../include/guard_pages.h"
+
 #define PAGES			2048
 
 static size_t page;
