@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The packages of `make deb`, as a person would use them: installed into a Debian
-# system by dpkg, which makes the initramfs; that system booted in qemu from its disk,
-# by systemd; in it the selftest and the demonstration. `make deb-test` calls it. What
-# the system printed is kept in build/deb/test.
+# Uses the packages of `make deb` as a person would: apt installs them into a Debian
+# system and makes the initramfs, qemu boots that system from its disk, and systemd
+# starts the selftest and the demonstration there. `make deb-test` calls it. The output
+# of the system is kept in build/deb/test.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,7 +38,7 @@ works 'the demonstration is built' env OUT="$place/demo" CC='gcc -static' demo/r
 selftest=$(sed "s,^,$place/mm/," "$place/mm/programs" | tr '\n' ' ')
 cat >"$place/guard-test" <<'END'
 #!/bin/sh
-# What the system does once it is up; the second serial port leads to the host.
+# The system runs this once it is up; the second serial port leads to the host.
 stty -F /dev/ttyS1 raw -echo
 exec >/dev/ttyS1 2>&1
 echo "release $(uname -r)"
@@ -96,8 +96,8 @@ verdict $status "$codename: the packages are installed by apt"
 [ $status = 0 ] || done_testing
 ls "$place/system/boot/vmlinuz-$release" "$place/system/boot/initrd.img-$release" >"$out" 2>&1
 verdict $? 'and their scripts made an initramfs'
-# What apt would do: with ours installed, and (the same system, told that a repository
-# has ours) with Debian's.
+# The plans of apt: with ours installed, and with Debian's in the same system, which is
+# told that a repository has ours.
 would() { # ARGUMENTS: its plan
 	chroot "$place/system" apt-get -s -q "$@" 2>&1 | grep -E '^(Inst|Remv|E:)'
 }

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # In a kernel with KCSAN (images x86_64-kcsan and x86_64-kcsan-unpatched): the selftest,
 # the model checker and the storm. A data race counts if a function that the series
-# adds or changes made one of the two accesses, or called what did, unless the unpatched kernel reports it
-# too (under stress-ng: it has no guards to be stormed), or tests/storm/kcsan.known
-# says why it is none of the series'. Any other complaint of the kernel fails.
+# adds or changes made one of the two accesses, or called the function that did. It
+# does not count if the unpatched kernel reports it too (under stress-ng, because the
+# storm needs guards), or if tests/storm/kcsan.known explains it. Any other complaint of
+# the kernel fails.
 # KCSAN_ONLY names parts (kselftest model storm unpatched), STORM_SECONDS (300) is for
 # the storm, OTHERS_SECONDS (10) for each of stress-ng's stressors.
 set -u

@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # The model checker for long: 100 million operations (SOAK_OPS), seeds from 1001
-# (SOAK_SEED) on, 100,000 operations each. What is done is kept, and not done
-# again, as long as kernel and checker are the same: it can be stopped at any
-# time. When all is done, the result is written to
+# (SOAK_SEED) on, 100,000 operations each. It can be stopped at any time: the next run
+# goes on, as long as kernel and checker are the same. The end writes the result to
 # records/model-soak-SEED.txt (RECORD).
 set -u
 # shellcheck source-path=SCRIPTDIR

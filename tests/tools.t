@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# `make tools` and `make install`: what a user gets, and that the headers and programs work
-# from there. tests/visible.t and tests/demo.t test what the programs do.
+# `make tools` and `make install` give a user all tools and headers, and these work from
+# there. tests/visible.t and tests/demo.t test the programs themselves.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
