@@ -37,7 +37,7 @@ static void want_fault(const struct run *r, uint32_t pg, bool write, int want_si
 
 static void check_contents(const struct run *r, uint32_t pg)
 {
-	const uint32_t id = run_id(r, pg - r->pg);
+	const uint32_t id = page_id(r, pg - r->pg), last = last_of(id);
 	const bool readable = !model_access(r, false, false);
 	uint32_t val[2] = { 0, 0 };
 	int err;
@@ -45,13 +45,26 @@ static void check_contents(const struct run *r, uint32_t pg)
 	if (!readable && !((has & HAS_FORCE) && !model_access(r, false, true)))
 		return;
 	err = readable ? rt_load(pg, val) : rt_peek(pg, val);
-	if (r->st == DATA && (err || val[0] != id || val[1] != ~id))
-		diverge(W_CONTENTS, pg, id, ~id, 0, "error %d, reads %#x %#x, not %#x", err, val[0], val[1], id);
+	if (r->st != LAZY && (err || val[0] != id || val[1] != last))
+		diverge(W_CONTENTS, pg, id, last, 0, "error %d, reads %#x %#x, not %#x", err, val[0], val[1], id);
 	if (r->st == LAZY && (err || ((val[0] || val[1]) && (val[0] != id || val[1] != ~id))))
 		diverge(W_ZERO_OR, pg, id, ~id, 0, "error %d, reads %#x %#x, not %#x or 0", err, val[0], val[1],
 			id);
-	if (r->st == EMPTY && (err || val[0] || val[1]))
-		diverge(W_CONTENTS, pg, 0, 0, 0, "error %d, reads %#x %#x, not 0", err, val[0], val[1]);
+}
+
+/* What other programs have there, whatever this mapping shows */
+static void check_file(const struct run *r, uint32_t pg)
+{
+	const uint32_t fp = r->fp + (pg - r->pg), page = fp - FP(run_file(r), 0), id = files->id[fp];
+	uint32_t val[2] = { 0, 0 };
+	int err;
+
+	if (!(r->at & AT_FILE) || (r->fl & F_EOF))
+		return;
+	err = rt_file_peek(run_file(r), page, val);
+	if (err || val[0] != id || val[1] != last_of(id))
+		diverge(W_FILE, pg, run_file(r), page, id, "the file has %#x %#x there, not %#x (%d)", val[0],
+			val[1], id, err);
 }
 
 static void check_guard(const struct run *r, uint32_t pg)
@@ -98,7 +111,7 @@ static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
 		sh->seen[SEEN_SWAPPED]++;
 	switch (r->st) {
 	case DATA:
-		if (is_anon(r) && !here)
+		if (!here)
 			diverge(W_PAGEMAP, pg, PM_PRESENT | PM_SWAPPED, 1, 0, "pagemap has nothing: %#llx",
 				(unsigned long long)entry);
 		if ((r->fl & F_WP) && !(r->fl & F_WPQ) && !(entry & PM_WP))
@@ -133,6 +146,8 @@ static void check_pagemap(const struct run *r, uint32_t pg, uint64_t entry)
 static void check_page(const struct run *r, uint32_t pg)
 {
 	sh->seen[SEEN_PAGES]++;
+	if ((r->at & AT_FILE) && !some(4))
+		check_file(r, pg);
 	switch (r->st) {
 	case GUARD:
 		check_guard(r, pg);
@@ -157,8 +172,14 @@ static void check_page(const struct run *r, uint32_t pg)
 			want_fault(r, pg, some(2), SIGSEGV);
 		break;
 	case EMPTY:
-		if (!(r->at & AT_R) && !some(16))
+		if (!(r->at & AT_R) && !some(16)) {
 			want_fault(r, pg, some(2), SIGSEGV);
+		} else if (!is_anon(r) && !(r->fl & F_EOF)) {
+			if (!some(2))
+				check_contents(r, pg);
+		} else if ((r->fl & F_EOF) && (r->at & AT_R) && !some(8)) {
+			want_fault(r, pg, false, SIGBUS);
+		}
 		break;
 	}
 }
@@ -205,7 +226,7 @@ static void boundaries(int win, int *min, int *max)
 		if (before.n && (r.st != UNMAPPED || before.st != UNMAPPED)) {
 			const bool both = r.st != UNMAPPED && before.st != UNMAPPED;
 
-			if (!both || r.at != before.at) {
+			if (!both || !same_vma(&before, &r)) {
 				++*min;
 				++*max;
 			} else if (r.fl & F_EDGE) {
@@ -228,7 +249,7 @@ static void check_vmas(void)
 
 		n[WIN(at[i])]++;
 		/* A boundary that no operation can have made is wrong */
-		if (r->pg != at[i] || (r->at == b->at && (r->st == UNMAPPED) == (b->st == UNMAPPED) &&
+		if (r->pg != at[i] || ((same_vma(b, r) || (r->st == UNMAPPED && b->st == UNMAPPED)) &&
 				       !(r->fl & F_EDGE))) {
 			boundaries(WIN(at[i]), &min, &max);
 			diverge(W_BOUNDARIES, at[i], min, max, 0, "a VMA ends in front of it");
@@ -253,8 +274,6 @@ static void check_anon(void)
 	for (int i = 0; i < nr_runs; i++) {
 		const struct run *r = &runs[i];
 
-		if (r->at & AT_SHM)
-			continue;
 		if (r->st == DATA)
 			min += r->n;
 		if (r->st == DATA || r->st == LAZY || (r->st == EMPTY && r->fl & F_POP && is_anon(r)))
@@ -307,6 +326,21 @@ void check_everything(uint64_t with)
 	}
 }
 
+/* After an operation on a file, some of its mappings, guards above all */
+static void check_files(void)
+{
+	int left = 12;
+
+	for (int i = 0; i < nr_runs && left; i++) {
+		const struct run r = runs[i];
+
+		if (is_anon(&r) || r.st == UNMAPPED || (r.st != GUARD && some(4)))
+			continue;
+		check_page(&r, r.pg + some(r.n));
+		left--;
+	}
+}
+
 void check_after(const struct op *o)
 {
 	uint32_t range[2][2];
@@ -315,6 +349,10 @@ void check_after(const struct op *o)
 	seed = o->check;
 	if (!(o->check & 0x7f)) {
 		check_everything(o->check >> 8);
+		return;
+	}
+	if (strchr(opdefs[o->code].args, 'f')) {
+		check_files();
 		return;
 	}
 	n = op_ranges(o, range);
@@ -330,6 +368,7 @@ static void final_page(const struct run *r, uint32_t pg)
 	uint32_t val[2];
 	int sig;
 
+	check_file(r, pg);
 	switch (r->st) {
 	case GUARD:
 		want_fault(r, pg, false, SIGSEGV);

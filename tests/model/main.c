@@ -90,7 +90,7 @@ uint64_t probe_kernel(void)
 	uint64_t found = 0, entry;
 	uint32_t val[2];
 
-	x_mmap(pg, 4, PROT_READ | PROT_WRITE, 0);
+	x_mmap(pg, 4, PROT_READ | PROT_WRITE, 0, 0);
 	if (x_madvise(pg, 1, MADV_GUARD_POISON) || x_madvise(pg, 1, MADV_GUARD_UNPOISON))
 		rt_die("model: this kernel has no guard pages");
 	if (rt_has_mem_force)
@@ -135,8 +135,19 @@ uint64_t probe_kernel(void)
 		found |= HAS_SMAPS;
 	if (x_soft_dirty(pg, 5) == 2)
 		found |= HAS_SOFTDIRTY;
-	if (!x_mmap(pg + 8, 1, PROT_READ, M_FILE))
+	if (!x_mmap(pg + 8, 1, PROT_READ, M_FILE, 0)) {
 		found |= HAS_FILE;
+		if (x_madvise(pg + 8, 1, MADV_GUARD_POISON))
+			rt_die("model: this kernel has guard pages in anonymous memory only");
+	}
+	if (!x_mmap(pg + 8, 1, PROT_READ, M_FILE | M_DISK, 0))
+		found |= HAS_DISK;
+	if (!x_punch(DISK, 0, 1))
+		found |= HAS_PUNCH;
+	/* A locked page that is empty: no contents would be dropped */
+	if (!x_mmap(pg + 9, 1, PROT_READ, 0, 0) && !x_mlock(pg + 9, 1, MLOCK_ONFAULT) &&
+	    !x_madvise(pg + 9, 1, MADV_GUARD_POISON))
+		found |= HAS_LOCKED;
 	if (!x_uffd_register(pg + 2, 1, U_MISSING)) {
 		found |= HAS_UFFD;
 		x_madvise(pg + 2, 1, MADV_DONTNEED);
@@ -169,11 +180,11 @@ uint64_t probe_kernel(void)
 	for (uint32_t n = 1; n <= 1024; n *= 2) {
 		const uint32_t first = rt_addr(PG(W_BIG, 0)) / rt_psz % (2 * n);
 
-		if (x_mmap(PG(W_BIG, (3 * n - first) % (2 * n)), 1, PROT_READ, M_SHARED) != -EINVAL)
+		if (x_mmap(PG(W_BIG, (3 * n - first) % (2 * n)), 1, PROT_READ, M_SHARED, 0) != -EINVAL)
 			break;
 		found += 1ull << SHM_ALIGN;
 	}
-	x_mmap(PG(W_SMALL, 16), 1, PROT_READ, 0);
+	x_mmap(PG(W_SMALL, 16), 1, PROT_READ, 0, 0);
 	if (!x_mseal(PG(W_SMALL, 16), 1))
 		found |= HAS_SEAL;
 	return found;
@@ -193,6 +204,7 @@ static const struct {
 	{ HAS_DLOCKED, "MADV_DONTNEED_LOCKED" }, { HAS_LRU, "MADV_COLD" }, { HAS_FILE, "memfd" },
 	{ HAS_WIPE, "MADV_WIPEONFORK" }, { HAS_GUARDBIT, "the bit of guards in pagemap" },
 	{ HAS_WRAP, "lengths that wrap" }, { HAS_READAHEAD, "MADV_WILLNEED of anonymous memory" },
+	{ HAS_DISK, "a file" }, { HAS_PUNCH, "holes in a file" }, { HAS_LOCKED, "guards in locked memory" },
 };
 
 static void print_lacking(void)
@@ -275,6 +287,11 @@ static void next_generated(struct op *o)
 		o->a[0] = PG(first[sh->pos], 0);
 		o->a[1] = rt_win[first[sh->pos]].pages;
 		o->a[2] = PROT_READ | PROT_WRITE;
+		/* All of the same pages, which the huge ones of W_PMD need aligned */
+		if ((has & HAS_FILE) && !rnd(3)) {
+			o->a[3] = M_FILE | (rnd(3) ? M_SHARED : 0);
+			o->a[4] = o->a[0] == PG(W_PMD, 0) ? rt_ppt - 5 : 0;
+		}
 		o->check = rnd(1ull << 32);
 		return;
 	}
@@ -295,7 +312,9 @@ __attribute__((noreturn)) static void play(bool check)
 	uint64_t start = 0;
 
 	rt_forked();
+	rt_files();
 	depth = 0;
+	files_reset();
 	model_reset();
 	rt_anon_rebase();
 	while (sh->pos < sh->limit) {
@@ -677,6 +696,8 @@ int main(int argc, char **argv)
 	rt_init(__builtin_alloca(RT_STACK * sysconf(_SC_PAGESIZE)));
 	/* Without SA_RESTART, so that waitpid() returns when the time is up */
 	sigaction(SIGALRM, &sa, NULL);
+	files = share(sizeof(*files));
+	files_reset();
 	has = probe_in_child();
 	print_lacking();
 	if (list_only) {
@@ -690,6 +711,7 @@ int main(int argc, char **argv)
 
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			sh = &all[j];
+			files = share(sizeof(*files));
 			for (uint64_t seed = first_seed + j; seed <= last_seed; seed += jobs) {
 				if (stop_at_first && all[0].stop)
 					break;

@@ -6,14 +6,21 @@ struct run runs[MAX_RUNS];
 int nr_runs;
 uint32_t lock_future;
 uint32_t brk_pages;
+struct files *files;
+static int cuts_seen;
 
 /* Drops values that a page in this state cannot have */
 static void normalise(struct run *r)
 {
 	if (r->st == UNMAPPED) {
-		r->at = r->fl = r->id = 0;
+		r->at = r->fl = r->id = r->fp = 0;
 		return;
 	}
+	r->fl &= ~F_EOF;
+	if (is_anon(r))
+		r->fp = 0;
+	else if ((r->at & AT_FILE) && r->fp >= FP(run_file(r), files->pages[run_file(r)]))
+		r->fl |= F_EOF;
 	if (r->st != DATA && r->st != LAZY) {
 		r->id = 0;
 		r->fl &= ~(F_STEP | F_SHARED);
@@ -35,7 +42,8 @@ static void normalise(struct run *r)
 static bool alike(const struct run *a, const struct run *b)
 {
 	if (a->pg + a->n != b->pg || WIN(a->pg) != WIN(b->pg) || a->st != b->st || a->at != b->at ||
-	    (a->fl | F_EDGE | F_STEP) != (b->fl | F_EDGE | F_STEP) || (b->fl & F_EDGE))
+	    (a->fl | F_EDGE | F_STEP) != (b->fl | F_EDGE | F_STEP) || (b->fl & F_EDGE) ||
+	    (!is_anon(a) && a->fp + a->n != b->fp))
 		return false;
 	if (a->st != DATA && a->st != LAZY)
 		return true;
@@ -75,6 +83,7 @@ static void cut(struct run *r, uint32_t pg, uint32_t end)
 {
 	if (pg > r->pg) {
 		r->id = run_id(r, pg - r->pg);
+		r->fp += is_anon(r) ? 0 : pg - r->pg;
 		r->n -= pg - r->pg;
 		r->pg = pg;
 		r->fl &= ~F_EDGE;
@@ -157,6 +166,7 @@ static void set(struct run *r, uint32_t arg)
 	r->st = from->st;
 	r->at = from->at;
 	r->id = run_id(from, r->pg - from->pg);
+	r->fp = from->fp + (r->pg - from->pg);
 	r->fl = (r->fl & F_EDGE) | (from->fl & ~F_EDGE);
 }
 
@@ -183,6 +193,7 @@ void model_reset(void)
 	nr_runs = 0;
 	lock_future = 0;
 	brk_pages = 0;
+	cuts_seen = 0;
 	for (int w = 0; w < NR_WIN; w++) {
 		struct run *r = &runs[nr_runs++];
 
@@ -231,6 +242,8 @@ int model_access(const struct run *r, bool write, bool force)
 		return SIGSEGV;
 	if (r->st == ERROR)
 		return SIGBUS;
+	if (r->st == EMPTY && (r->fl & F_EOF))
+		return SIGBUS;
 	if (r->at & AT_MISS) {
 		if (r->st == LAZY)
 			return -1;
@@ -243,6 +256,101 @@ int model_access(const struct run *r, bool write, bool force)
 		return SIGBUS;
 	return 0;
 }
+
+/* --- Files ---------------------------------------------------------------- */
+
+void files_reset(void)
+{
+	for (uint32_t i = 0; i < ALL_PAGES / FP_CHUNK; i++)
+		if (files->used[i])
+			files_clear(i * FP_CHUNK, FP_CHUNK);
+	for (int i = 0; i < NR_FILES; i++)
+		files->pages[i] = FILE_PAGES;
+	files->seals = 0;
+	files->nr_cuts = 0;
+	files->next_shm = SHM_FIRST;
+}
+
+uint32_t files_shm(uint32_t n)
+{
+	const uint32_t fp = files->next_shm;
+
+	if (n >= ALL_PAGES - fp)
+		return 0;
+	/* Pieces that are adjacent would seem to be parts of one */
+	files->next_shm += n + 1;
+	return fp;
+}
+
+void files_write(uint32_t fp, uint32_t n, uint32_t id, uint32_t step)
+{
+	for (uint32_t i = 0; i < n; i++, id += step) {
+		files->id[fp + i] = id;
+		files->used[(fp + i) / FP_CHUNK] = 1;
+	}
+}
+
+void files_clear(uint32_t fp, uint32_t n)
+{
+	const uint32_t end = fp + n;
+
+	while (fp < end) {
+		uint32_t chunk = fp / FP_CHUNK, next = (chunk + 1) * FP_CHUNK;
+
+		if (next > end)
+			next = end;
+		if (files->used[chunk])
+			memset(&files->id[fp], 0, (next - fp) * sizeof(files->id[0]));
+		if (next - fp == FP_CHUNK)
+			files->used[chunk] = 0;
+		fp = next;
+	}
+}
+
+void files_truncate(int file, uint32_t pages)
+{
+	const uint32_t old = files->pages[file];
+
+	files->pages[file] = pages;
+	if (pages >= old)
+		return;
+	files_clear(FP(file, pages), old - pages);
+	if (files->nr_cuts == sizeof(files->cuts) / sizeof(files->cuts[0]))
+		rt_die("too many truncates");
+	files->cuts[files->nr_cuts].file = file;
+	files->cuts[files->nr_cuts++].pages = pages;
+}
+
+/* Splits runs at the place in a file */
+static void split_files(uint32_t fp)
+{
+	for (int i = 0; i < nr_runs; i++)
+		if ((runs[i].at & AT_FILE) && runs[i].fp < fp && fp < runs[i].fp + runs[i].n)
+			split(runs[i].pg + (fp - runs[i].fp));
+}
+
+void model_catch_up(void)
+{
+	/* Private copies go as well, but no guards */
+	for (; cuts_seen < files->nr_cuts; cuts_seen++) {
+		const uint32_t file = files->cuts[cuts_seen].file, fp = FP(file, files->cuts[cuts_seen].pages);
+
+		split_files(fp);
+		for (int i = 0; i < nr_runs; i++) {
+			struct run *r = &runs[i];
+
+			if ((r->at & AT_FILE) && (uint32_t)run_file(r) == file && r->fp >= fp && r->st == DATA) {
+				r->st = EMPTY;
+				r->fl &= F_EDGE;
+			}
+		}
+	}
+	for (int i = 0; i < NR_FILES; i++)
+		split_files(FP(i, files->pages[i]));
+	tidy(0, nr_runs);
+}
+
+/* --- fork ----------------------------------------------------------------- */
 
 /* The model for a child */
 static void forked(struct run *r, uint32_t arg)

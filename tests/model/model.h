@@ -5,8 +5,12 @@
 /* The state of a page */
 enum state {
 	UNMAPPED,
-	EMPTY,		/* reads as 0; with F_POP something may be there already */
-	DATA,		/* has contents, here or in swap */
+	/*
+	 * Nothing that is this mapping's own: reads as 0, or as the file does; with
+	 * F_POP something may be there already
+	 */
+	EMPTY,
+	DATA,		/* has contents of its own, here or in swap; of id 0: zeros */
 	LAZY,		/* after MADV_FREE: its contents, or 0, until it is written */
 	GUARD,
 	ERROR,		/* after UFFDIO_POISON or a memory failure: SIGBUS */
@@ -20,6 +24,7 @@ enum {
 	F_WPQ = 8,	/* may be write-protected */
 	F_SHARED = 16,	/* a child or KSM may have mapped it elsewhere too */
 	F_EDGE = 32,	/* a VMA may end in front of the first page of the run */
+	F_EOF = 64,	/* beyond the end of the file */
 };
 
 /* Attributes of the VMA */
@@ -28,14 +33,19 @@ enum {
 	AT_WIPE = 1 << 4, AT_NOFORK = 1 << 5, AT_SEALED = 1 << 6, AT_HUGE = 1 << 7,
 	AT_NOHUGE = 1 << 8, AT_MERGE = 1 << 9, AT_MISS = 1 << 10, AT_WP = 1 << 11,
 	AT_ASYNC = 1 << 12, AT_SHM = 1 << 13, AT_FILE = 1 << 14, AT_NODUMP = 1 << 15,
-	AT_RANDOM = 1 << 16, AT_SEQ = 1 << 17, AT_NAME = 1 << 18,
+	AT_RANDOM = 1 << 16, AT_SEQ = 1 << 17, AT_NAME = 1 << 18, AT_DISK = 1 << 19,
+	AT_NOMAYW = 1 << 20,	/* can never be made writable */
+	AT_X = 1 << 21,
 	AT_UFFD = AT_MISS | AT_WP | AT_ASYNC,
 	AT_NOTANON = AT_SHM | AT_FILE,
 };
 
-/* Pages in a row that are alike. A window is a row of runs without gaps. */
+/*
+ * Pages in a row that are alike. A window is a row of runs without gaps. Of files and
+ * shared memory, @fp is the number in struct files of what the first page maps.
+ */
 struct run {
-	uint32_t pg, n, id, at;
+	uint32_t pg, n, id, at, fp;
 	uint8_t st, fl;
 };
 
@@ -58,6 +68,37 @@ bool model_part(struct run *r, uint32_t pg, uint32_t n);
 #define for_parts(r, from, len) \
 	for (struct run r = { 0 }; model_part(&r, from, len); )
 
+/*
+ * The contents of files and of shared anonymous memory. All processes of an episode
+ * share them, as they share the files: the memfd has the numbers from 0 on, the other
+ * file those from FILE_PAGES on, and each mapping of shared memory a piece after them.
+ */
+#define FP(file, page)	((uint32_t)(file) * FILE_PAGES + (page))
+#define SHM_FIRST	FP(NR_FILES, 0)
+#define SHM_PAGES	(1u << 18)
+#define ALL_PAGES	(SHM_FIRST + SHM_PAGES)
+#define FP_CHUNK	1024
+struct files {
+	uint32_t pages[NR_FILES];	/* the size of each */
+	uint32_t seals;			/* of the memfd */
+	uint32_t next_shm;
+	/* What truncate has cut off, for the other processes: see model_catch_up() */
+	int nr_cuts;
+	struct {
+		uint32_t file, pages;
+	} cuts[8192];
+	uint8_t used[ALL_PAGES / FP_CHUNK];	/* parts of id[] that are not all 0 */
+	uint32_t id[ALL_PAGES];			/* 0: zeros */
+};
+extern struct files *files;
+void files_reset(void);
+uint32_t files_shm(uint32_t n);		/* a piece for a mapping, 0 if there is no room */
+void files_write(uint32_t fp, uint32_t n, uint32_t id, uint32_t step);
+void files_clear(uint32_t fp, uint32_t n);
+void files_truncate(int file, uint32_t pages);
+/* After a truncate, also one by a child, and after a mapping of a file was made */
+void model_catch_up(void);
+
 static inline uint32_t run_id(const struct run *r, uint32_t i)
 {
 	return r->fl & F_STEP ? r->id + i : r->id;
@@ -66,6 +107,32 @@ static inline uint32_t run_id(const struct run *r, uint32_t i)
 static inline bool is_anon(const struct run *r)
 {
 	return !(r->at & AT_NOTANON);
+}
+
+static inline int run_file(const struct run *r)
+{
+	return r->at & AT_DISK ? DISK : MEMFD;
+}
+
+/* The id of what a page of the run reads as */
+static inline uint32_t page_id(const struct run *r, uint32_t i)
+{
+	if (r->st == DATA || r->st == LAZY)
+		return run_id(r, i);
+	return r->st == EMPTY && !is_anon(r) && !(r->fl & F_EOF) ? files->id[r->fp + i] : 0;
+}
+
+/* The last word of a page of which the first is the id */
+static inline uint32_t last_of(uint32_t id)
+{
+	return id ? ~id : 0;
+}
+
+/* Do the runs, one after the other in a window, lie in one VMA, but for F_EDGE? */
+static inline bool same_vma(const struct run *a, const struct run *b)
+{
+	return a->st != UNMAPPED && b->st != UNMAPPED && a->at == b->at &&
+	       (is_anon(a) || a->fp + a->n == b->fp);
 }
 
 /*
@@ -90,7 +157,8 @@ enum outcome { SUCCESS, FAILURE, SKIPPED };
 #define MAX_SUB 32
 struct opdef {
 	const char *name;
-	const char *args;	/* p: page; n: pages from there; a: advice; d: others */
+	/* p: page; n: pages from there; a: advice; f: file; d: others */
+	const char *args;
 	int weight;		/* how often, of 1000 or so; 0: not by itself */
 	void (*gen)(struct op *o);
 	enum outcome (*run)(const struct op *o);
@@ -111,6 +179,7 @@ enum {
 	HAS_SMAPS = 1 << 18, HAS_COLLAPSE = 1 << 19, HAS_POPULATE = 1 << 20, HAS_DLOCKED = 1 << 21,
 	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
 	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26, HAS_READAHEAD = 1 << 27,
+	HAS_DISK = 1 << 28, HAS_PUNCH = 1 << 29, HAS_LOCKED = 1 << 30,
 	SHM_ALIGN = 32,		/* from this bit on, the alignment of shared memory: 2^n pages */
 };
 extern uint64_t has;
@@ -131,7 +200,7 @@ int op_ranges(const struct op *o, uint32_t range[2][2]);
 
 /* --- The run ------------------------------------------------------------- */
 
-enum wrong { W_NONE, W_RESULT, W_ACCESS, W_CONTENTS, W_ZERO_OR, W_PAGEMAP, W_MINCORE, W_BOUNDARIES, W_ANON, W_OTHER };
+enum wrong { W_NONE, W_RESULT, W_ACCESS, W_CONTENTS, W_ZERO_OR, W_FILE, W_PAGEMAP, W_MINCORE, W_BOUNDARIES, W_ANON, W_OTHER };
 
 struct divergence {
 	int kind;

@@ -13,6 +13,8 @@ int depth;
 
 #define A(i) o->a[i]
 
+static bool is_op(const struct op *o, const char *name);
+
 /* The number of pages that one operation may fill, to limit its time */
 #define FILL 64
 
@@ -47,9 +49,8 @@ static void to_unguard(struct run *r, uint32_t arg)
 /* As by MADV_DONTNEED */
 static void discard(struct run *r, uint32_t arg)
 {
-	if (r->st == GUARD || r->st == UNMAPPED || (r->at & AT_SHM))
-		return;
-	to_empty(r, arg);
+	if (r->st != GUARD && r->st != UNMAPPED)
+		to_empty(r, arg);
 }
 
 static void lazy(struct run *r, uint32_t arg)
@@ -96,7 +97,7 @@ static void clear_attr(struct run *r, uint32_t bits)
 static void set_prot(struct run *r, uint32_t bits)
 {
 	if (r->st != UNMAPPED)
-		r->at = (r->at & ~(AT_R | AT_W)) | bits;
+		r->at = (r->at & ~(AT_R | AT_W | AT_X)) | bits;
 }
 
 /* mprotect() fills locked memory that becomes writable */
@@ -132,22 +133,45 @@ static void attributes(uint32_t pg, uint32_t n, void (*fn)(struct run *, uint32_
 
 static void wrote(uint32_t pg, uint32_t n, uint32_t id, uint32_t step)
 {
-	while (n) {
-		struct run r = runs[model_find(pg)];
-		uint32_t here = r.pg + r.n - pg;
+	for_parts(r, pg, n) {
+		struct run new = r;
 
-		if (here > n)
-			here = n;
-		r.pg = pg;
-		r.n = here;
-		r.st = DATA;
-		r.id = id;
-		r.fl = step ? F_STEP : 0;
-		model_set(&r);
-		pg += here;
-		n -= here;
-		id += here * step;
+		if (r.at & AT_SHM) {
+			files_write(r.fp, r.n, id, step);
+		} else {
+			new.st = DATA;
+			new.id = id;
+			new.fl = step ? F_STEP : 0;
+			model_set(&new);
+		}
+		id += r.n * step;
 	}
+}
+
+/* A private mapping of a file copies what it fills in for writing */
+static bool copies(const struct run *r)
+{
+	return (r->at & (AT_FILE | AT_SHM | AT_W)) == (AT_FILE | AT_W) && r->st == EMPTY;
+}
+
+static bool any_copies(uint32_t pg, uint32_t n)
+{
+	for_parts(r, pg, n)
+		if (copies(&r))
+			return true;
+	return false;
+}
+
+/* Filled in for writing; it ends at the end of the file */
+static void populate_written(uint32_t pg, uint32_t n)
+{
+	for_parts(r, pg, n) {
+		if (!copies(&r) || (r.fl & F_EOF))
+			continue;
+		for (uint32_t i = 0; i < r.n; i++)
+			wrote(r.pg + i, 1, page_id(&r, i), 1);
+	}
+	model_change(pg, n, populate, 0);
 }
 
 /* --- Results -------------------------------------------------------------- */
@@ -182,32 +206,19 @@ static uint32_t accessible(uint32_t pg, uint32_t n, bool write, bool force, int 
 	return done;
 }
 
-/* A child must not write to memory that it shares with its parent */
-static bool writes_shared(uint32_t pg, uint32_t n)
-{
-	if (!depth)
-		return false;
-	for_parts(r, pg, n)
-		if (r.at & AT_SHM)
-			return true;
-	return false;
-}
-
 /* Compares what was read with the model */
 static void compare(uint32_t pg, uint32_t n, uint32_t (*val)[2])
 {
 	for_parts(r, pg, n) {
 		for (uint32_t i = 0; i < r.n; i++) {
-			const uint32_t *v = val[r.pg - pg + i], id = run_id(&r, i);
+			const uint32_t *v = val[r.pg - pg + i], id = page_id(&r, i), last = last_of(id);
 
-			if (r.st == DATA ? v[0] == id && v[1] == ~id :
-			    (!v[0] && !v[1]) || (r.st == LAZY && v[0] == id && v[1] == ~id))
+			if ((v[0] == id && v[1] == last) || (r.st == LAZY && !v[0] && !v[1]))
 				continue;
 			if (r.st == LAZY)
 				diverge(W_ZERO_OR, r.pg + i, id, ~id, 0, "reads %#x %#x, not %#x or 0",
 					v[0], v[1], id);
-			diverge(W_CONTENTS, r.pg + i, r.st == DATA ? id : 0, r.st == DATA ? ~id : 0, 0,
-				"reads %#x %#x, not %#x", v[0], v[1], r.st == DATA ? id : 0);
+			diverge(W_CONTENTS, r.pg + i, id, last, 0, "reads %#x %#x, not %#x", v[0], v[1], id);
 		}
 	}
 }
@@ -215,7 +226,7 @@ static void compare(uint32_t pg, uint32_t n, uint32_t (*val)[2])
 /* --- Drawing arguments ---------------------------------------------------- */
 
 enum kind { ANY, MAPPED, FREE, GUARDS, CONTENTS, WRITABLE, READABLE, ANON, WATCHED, WATCHED_EMPTY, WATCHED_WP,
-	    WATCHED_GUARD, UNWATCHED, LOCKED, ATTR, PLAIN_EMPTY, BEFORE_HOLE, MOVABLE, MOVE_TO };
+	    WATCHED_GUARD, UNWATCHED, LOCKED, ATTR, PLAIN_EMPTY, BEFORE_HOLE, MOVABLE, MOVE_TO, HELD, FILES };
 
 static bool is_kind(const struct run *r, enum kind kind, uint32_t attr)
 {
@@ -227,6 +238,8 @@ static bool is_kind(const struct run *r, enum kind kind, uint32_t attr)
 	case CONTENTS: return r->st == DATA;
 	case WRITABLE: return !model_access(r, true, false);
 	case READABLE: return !model_access(r, false, false);
+	case HELD: return r->st == DATA || (r->st == EMPTY && r->at & AT_NOTANON);
+	case FILES: return r->at & AT_FILE;
 	case ANON: return r->st != UNMAPPED && is_anon(r);
 	case WATCHED: return r->at & (AT_MISS | AT_WP);
 	case WATCHED_EMPTY: return r->at & (AT_MISS | AT_WP) && r->st == EMPTY && !(r->fl & F_POP);
@@ -395,6 +408,7 @@ static enum outcome run_fork(const struct op *o)
 		sh->ns[OP_FORK][0] -= now_ns() - start;
 	if (sh->div.kind)
 		_exit(1);
+	model_catch_up();
 	if (r)
 		diverge(W_OTHER, 0, 0, 0, 0, "the child ended with %lld", (long long)r);
 	return expect(pid < 0 ? pid : 0, 0);
@@ -421,14 +435,14 @@ static const struct {
 	uint32_t max;		/* in pages */
 	uint64_t needs;
 } advices[NR_ADVICE] = {
-	[V_POISON]		= { MADV_GUARD_POISON, 240, ANON, ~0u, 0 },
+	[V_POISON]		= { MADV_GUARD_POISON, 240, MAPPED, ~0u, 0 },
 	[V_UNPOISON]		= { MADV_GUARD_UNPOISON, 110, GUARDS, ~0u, 0 },
 	[V_DONTNEED]		= { MADV_DONTNEED, 40, MAPPED, ~0u, 0 },
 	[V_FREE]		= { MADV_FREE, 20, CONTENTS, ~0u, 0 },
 	[V_DONTNEED_LOCKED]	= { MADV_DONTNEED_LOCKED, 10, LOCKED, ~0u, HAS_DLOCKED },
-	[V_COLD]		= { MADV_COLD, 8, CONTENTS, 4096, HAS_LRU },
-	[V_PAGEOUT]		= { MADV_PAGEOUT, 16, CONTENTS, 256, HAS_LRU },
-	[V_WILLNEED]		= { MADV_WILLNEED, 6, CONTENTS, 256, 0 },
+	[V_COLD]		= { MADV_COLD, 8, HELD, 4096, HAS_LRU },
+	[V_PAGEOUT]		= { MADV_PAGEOUT, 16, HELD, 256, HAS_LRU },
+	[V_WILLNEED]		= { MADV_WILLNEED, 6, HELD, 256, 0 },
 	[V_NORMAL]		= { MADV_NORMAL, 4, MAPPED, ~0u, 0 },
 	[V_RANDOM]		= { MADV_RANDOM, 2, MAPPED, ~0u, 0 },
 	[V_SEQUENTIAL]		= { MADV_SEQUENTIAL, 2, MAPPED, ~0u, 0 },
@@ -443,9 +457,9 @@ static const struct {
 	[V_DODUMP]		= { MADV_DODUMP, 3, MAPPED, ~0u, 0 },
 	[V_MERGEABLE]		= { MADV_MERGEABLE, 4, ANON, 4096, HAS_KSM },
 	[V_UNMERGEABLE]		= { MADV_UNMERGEABLE, 4, MAPPED, 4096, HAS_KSM },
-	[V_REMOVE]		= { MADV_REMOVE, 4, ATTR, 4096, 0 },
-	[V_POPULATE_READ]	= { MADV_POPULATE_READ, 8, ANON, 16, HAS_POPULATE },
-	[V_POPULATE_WRITE]	= { MADV_POPULATE_WRITE, 8, ANON, 16, HAS_POPULATE },
+	[V_REMOVE]		= { MADV_REMOVE, 6, ATTR, 4096, 0 },
+	[V_POPULATE_READ]	= { MADV_POPULATE_READ, 8, MAPPED, 16, HAS_POPULATE },
+	[V_POPULATE_WRITE]	= { MADV_POPULATE_WRITE, 8, MAPPED, 16, HAS_POPULATE },
 };
 
 static const char *const advice_names[] = {
@@ -455,6 +469,8 @@ static const char *const advice_names[] = {
 	"POPULATE_WRITE", NULL
 };
 
+#define SEALS_WRITE	(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+
 /* -errno if madvise() refuses a VMA, else 0 */
 static int refuses(const struct run *r, enum advice_id v)
 {
@@ -462,11 +478,10 @@ static int refuses(const struct run *r, enum advice_id v)
 
 	switch (v) {
 	case V_POISON:
-		if (sealed)
+		/* It takes access away, whatever is mapped; mainline sees only what is lost */
+		if ((r->at & AT_SEALED) && !(r->at & AT_W) && (is_anon(r) || !mainline))
 			return -EPERM;
-		return !is_anon(r) || (r->at & AT_LOCKED) ? -EINVAL : 0;
-	case V_UNPOISON:
-		return is_anon(r) ? 0 : -EINVAL;
+		return (r->at & AT_LOCKED) && !(has & HAS_LOCKED) ? -EINVAL : 0;
 	case V_DONTNEED:
 		if (sealed)
 			return -EPERM;
@@ -494,7 +509,11 @@ static int refuses(const struct run *r, enum advice_id v)
 			return -EPERM;
 		if ((r->at & AT_LOCKED) || is_anon(r))
 			return -EINVAL;
-		return r->at & AT_SHM ? 0 : -EACCES;
+		if (!(r->at & AT_SHM) || (r->at & AT_NOMAYW))
+			return -EACCES;
+		if ((r->at & AT_DISK) && !(has & HAS_PUNCH))
+			return -EOPNOTSUPP;
+		return (r->at & AT_FILE) && !(r->at & AT_DISK) && files->seals & SEALS_WRITE ? -EPERM : 0;
 	default:
 		return 0;
 	}
@@ -536,11 +555,15 @@ static void advise(uint32_t pg, uint32_t n, enum advice_id v)
 		return;
 	case V_COLLAPSE:
 	case V_POPULATE_READ:
-	case V_POPULATE_WRITE:
 		model_change(pg, n, populate, 0);
 		return;
+	case V_POPULATE_WRITE:
+		populate_written(pg, n);
+		return;
 	case V_REMOVE:
-		model_change(pg, n, to_empty, 0);
+		/* Guards stay, and private copies in other mappings */
+		for_parts(r, pg, n)
+			files_clear(r.fp, r.n);
 		return;
 	default:
 		/* Only flags of the VMA change; KSM leaves out shared memory */
@@ -554,13 +577,69 @@ static void advise(uint32_t pg, uint32_t n, enum advice_id v)
 }
 
 /*
- * madvise() passes over holes and stops at the first VMA that it refuses. Returns
- * its result; with @apply, calls advise() for each part that is done.
+ * Is there something in the page table besides guards? 0, 1, or -1 if that cannot be
+ * known. Where the model does not know it, the kernel is asked.
  */
-static int madvise_model(uint32_t pg, uint32_t n, enum advice_id v, bool apply)
+static int holds(uint32_t pg, uint32_t n)
 {
+	static uint64_t entries[1024];
+
+	for_parts(r, pg, n)
+		if (r.st == DATA || r.st == LAZY || r.st == ERROR)
+			return 1;
+	for_parts(r, pg, n) {
+		if (r.st != EMPTY || !(r.fl & F_POP))
+			continue;
+		/* The mark of write-protection looks like a page, and khugepaged may come */
+		if ((r.at & (AT_UFFD | AT_HUGE)) || (r.fl & (F_WP | F_WPQ)) || r.n > 1024 ||
+		    rt_pagemap(r.pg, r.n, entries))
+			return -1;
+		for (uint32_t i = 0; i < r.n; i++)
+			if (entries[i] & (PM_PRESENT | PM_SWAPPED))
+				return 1;
+	}
+	return 0;
+}
+
+/*
+ * POISON of the locked memory in the range from *@pg on that is one VMA: 0, -errno, or
+ * 1 if it is not known. Sets *@pg to its end.
+ */
+static int locked_model(uint32_t *pg, uint32_t end)
+{
+	const uint32_t start = *pg;
+	struct run before = { 0 };
+	uint32_t edge = 0;
+	int held;
+
+	for_parts(r, start, end - start) {
+		if (before.n && !same_vma(&before, &r))
+			break;
+		if (before.n && (r.fl & F_EDGE) && !edge)
+			edge = r.pg;
+		before = r;
+		*pg = r.pg + r.n;
+	}
+	/* Where locking is the default, it is no wish for these pages */
+	if (lock_future)
+		return 0;
+	held = holds(start, *pg - start);
+	/* There may be two VMAs, the first of which is done */
+	if (held && edge)
+		held = holds(start, edge - start) > 0 ? 1 : -1;
+	return held < 0 ? 1 : held ? -EINVAL : 0;
+}
+
+/*
+ * madvise() passes over holes and stops at the first VMA that it refuses. Returns
+ * its result, or 1 if it is not known, and in *@stop, how far it gets.
+ */
+static int madvise_model(uint32_t pg, uint32_t n, enum advice_id v, uint32_t *stop)
+{
+	uint32_t locked = 0;
 	int err = 0;
 
+	*stop = pg + n;
 	for_parts(r, pg, n) {
 		int no;
 
@@ -569,12 +648,23 @@ static int madvise_model(uint32_t pg, uint32_t n, enum advice_id v, bool apply)
 			continue;
 		}
 		no = refuses(&r, v);
-		if (no)
+		if (!no && v == V_POISON && (r.at & AT_LOCKED) && r.pg >= locked) {
+			locked = r.pg;
+			no = locked_model(&locked, pg + n);
+		}
+		if (no) {
+			*stop = r.pg;
 			return no;
-		if (apply)
-			advise(r.pg, r.n, v);
+		}
 	}
 	return err;
+}
+
+static void advise_parts(uint32_t pg, uint32_t stop, enum advice_id v)
+{
+	for_parts(r, pg, stop - pg)
+		if (r.st != UNMAPPED)
+			advise(r.pg, r.n, v);
 }
 
 /* Adds an operation to those that follow; one operation never adds too many */
@@ -676,17 +766,16 @@ static bool collapse_must_fail(uint32_t pg, uint32_t n)
 	const uint32_t ahead = rt_ppt - rt_win[WIN(pg)].base / rt_psz % rt_ppt;
 
 	for (uint32_t off = ahead % rt_ppt; off + rt_ppt <= OFF(pg) + n; off += rt_ppt) {
-		bool guard = false, whole = true, first = true;
-		uint32_t at = 0;
+		bool guard = false, whole = true;
+		struct run before = { 0 };
 
 		if (off < OFF(pg))
 			continue;
 		for_parts(r, PG(WIN(pg), off), rt_ppt) {
-			if (r.st == UNMAPPED || (!first && (r.at != at || (r.fl & F_EDGE))))
+			if (r.st == UNMAPPED || (before.n && (!same_vma(&before, &r) || (r.fl & F_EDGE))))
 				whole = false;
 			guard |= r.st == GUARD;
-			at = r.at;
-			first = false;
+			before = r;
 		}
 		if (whole && guard)
 			return true;
@@ -698,19 +787,13 @@ static enum outcome run_madvise(const struct op *o)
 {
 	const uint32_t pg = A(0), n = A(1);
 	const enum advice_id v = o->sub;
-	uint32_t filled = n;
+	uint32_t filled = n, stop;
 	int64_t r;
 	int err;
 
-	if (v == V_REMOVE && writes_shared(pg, n))
-		return SKIPPED;
 	/* In a child, the stack would grow into the hole when it is touched */
 	if (v == V_DONTFORK && WIN(pg) == W_STACK)
 		return SKIPPED;
-	if (mainline && (v == V_POISON || v == V_UNPOISON))
-		for_parts(p, pg, n)
-			if (!is_anon(&p))
-				return SKIPPED;
 	/*
 	 * 6.12 lazily frees a page that others share if the folio is not dirty, such as after
 	 * a swap-in from memory. Then the others lose its contents. See docs/testing.md.
@@ -742,8 +825,6 @@ static enum outcome run_madvise(const struct op *o)
 		err = populate_model(pg, n, v == V_POPULATE_WRITE, &filled);
 		if (err > 0)
 			return SKIPPED;
-		if (v == V_POPULATE_WRITE && writes_shared(pg, n))
-			return SKIPPED;
 		r = x_madvise(pg, n, A(2));
 		advise(pg, filled, v);
 		/* A write that waits for userfaultfd fills the page */
@@ -751,10 +832,12 @@ static enum outcome run_madvise(const struct op *o)
 			model_change(pg + filled, 1, fill_protected, 0);
 		return expect(r, err);
 	}
-	err = madvise_model(pg, n, v, false);
+	err = madvise_model(pg, n, v, &stop);
+	if (err > 0)
+		return SKIPPED;
 	r = x_madvise(pg, n, A(2));
 	/* Change the model first, because pages are checked after a wrong result too */
-	madvise_model(pg, n, v, true);
+	advise_parts(pg, stop, v);
 	/* Breaking up merged pages needs memory, and does not wait for it */
 	if (v == V_UNMERGEABLE && r == -EAGAIN)
 		return FAILURE;
@@ -767,7 +850,7 @@ static void gen_odd(struct op *o)
 	static const int64_t offsets[] = { 1, 8, -1, 0, 0, 0 };
 	uint32_t pg, n;
 
-	pick_attr(ANON, 0, 64, &pg, &n);
+	pick_attr(MAPPED, 0, 64, &pg, &n);
 	A(0) = pg;
 	A(1) = o->sub == 0 ? offsets[rnd(3)] : 0;
 	A(2) = o->sub == 1 ? -(int64_t)(1 + rnd(rt_psz)) : o->sub == 2 ? 0 : (int64_t)(n * rt_psz);
@@ -790,7 +873,7 @@ static void gen_pmadvise(struct op *o)
 	uint32_t pg, n;
 
 	for (int i = 0; i < 2; i++) {
-		pick_attr(o->sub ? GUARDS : ANON, 0, 2048, &pg, &n);
+		pick_attr(o->sub ? GUARDS : MAPPED, 0, 2048, &pg, &n);
 		A(2 * i) = pg;
 		A(2 * i + 1) = n;
 	}
@@ -803,40 +886,40 @@ static enum outcome run_pmadvise(const struct op *o)
 {
 	const enum advice_id v = o->sub ? V_UNPOISON : V_POISON;
 	int64_t r, done = 0;
+	uint32_t stop;
 	int err = 0;
 
-	if (mainline)
-		for (int i = 0; i < 2; i++)
-			for_parts(p, A(2 * i), A(2 * i + 1))
-				if (!is_anon(&p))
-					return SKIPPED;
-	r = x_process_madvise(A(0), A(1), A(2), A(3), A(4));
+	for (int i = 0; i < 2; i++)
+		if (madvise_model(A(2 * i), A(2 * i + 1), v, &stop) > 0)
+			return SKIPPED;
+	/* The first range may change what is in the second, so no call in between */
 	for (int i = 0; i < 2 && !err; i++) {
-		err = madvise_model(A(2 * i), A(2 * i + 1), v, true);
+		err = madvise_model(A(2 * i), A(2 * i + 1), v, &stop);
+		advise_parts(A(2 * i), stop, v);
 		if (!err)
 			done += A(2 * i + 1);
 	}
+	r = x_process_madvise(A(0), A(1), A(2), A(3), A(4));
 	return expect(r, done ? done : err);
 }
 
 static void gen_vfork(struct op *o)
 {
-	pick(o, o->sub ? GUARDS : ANON, 2048);
+	pick(o, o->sub ? GUARDS : MAPPED, 2048);
 	A(2) = o->sub ? MADV_GUARD_UNPOISON : MADV_GUARD_POISON;
 }
 
 static enum outcome run_vfork(const struct op *o)
 {
 	const enum advice_id v = o->sub ? V_UNPOISON : V_POISON;
+	uint32_t stop;
 	int64_t r;
-	int err;
+	int err = madvise_model(A(0), A(1), v, &stop);
 
-	if (mainline)
-		for_parts(p, A(0), A(1))
-			if (!is_anon(&p))
-				return SKIPPED;
+	if (err > 0)
+		return SKIPPED;
 	r = x_vfork(A(0), A(1), A(2));
-	err = madvise_model(A(0), A(1), v, true);
+	advise_parts(A(0), stop, v);
 	return expect(r, err);
 }
 
@@ -853,14 +936,12 @@ static bool has_sealed(uint32_t pg, uint32_t n)
 /* Is all of it mapped, with the same attributes, and in one VMA for sure? */
 static bool one_vma(uint32_t pg, uint32_t n)
 {
-	uint32_t at = 0;
-	bool first = true;
+	struct run before = { 0 };
 
 	for_parts(r, pg, n) {
-		if (r.st == UNMAPPED || (!first && (r.at != at || (r.fl & F_EDGE))))
+		if (r.st == UNMAPPED || (before.n && (!same_vma(&before, &r) || (r.fl & F_EDGE))))
 			return false;
-		at = r.at;
-		first = false;
+		before = r;
 	}
 	return true;
 }
@@ -871,51 +952,87 @@ static bool followed_by_hole(uint32_t pg, uint32_t n)
 	return OFF(pg) + n >= rt_win[WIN(pg)].pages || runs[model_find(pg + n)].st == UNMAPPED;
 }
 
-static const char *const mmap_names[] = { "private", "shared", "file", "noreplace", "populate", "locked", NULL };
+static const char *const mmap_names[] = { "private", "shared", "file", "noreplace", "populate", "locked",
+					  "shared_file", "disk", "shared_disk", NULL };
+
+/* Mostly what is mapped already, so that there are two mappings of it */
+static uint32_t some_file_page(int file, uint32_t pg, uint32_t n)
+{
+	const struct run *r = &runs[rnd(nr_runs)];
+	uint32_t page = OFF(pg);
+
+	/* Huge pages need it aligned as the addresses are */
+	if (WIN(pg) == W_PMD && rnd(4)) {
+		page = page >= 5 ? (page - 5) % rt_ppt : rt_ppt - 5 + page;
+	} else if (rnd(3)) {
+		for (int i = 0; i < 8 && (!(r->at & AT_FILE) || run_file(r) != file); i++)
+			r = &runs[rnd(nr_runs)];
+		if ((r->at & AT_FILE) && run_file(r) == file)
+			page = r->fp - FP(file, 0);
+	}
+	return page > FILE_PAGES - n ? 0 : page;
+}
 
 static void gen_mmap(struct op *o)
 {
-	static const int how[] = { 0, M_SHARED, M_FILE, M_NOREPLACE, M_POPULATE, M_LOCKED };
-	const uint32_t max = o->sub >= 4 ? FILL : o->sub == 1 ? 128 : ~0u;
+	static const int how[] = { 0, M_SHARED, M_FILE, M_NOREPLACE, M_POPULATE, M_LOCKED, M_SHARED | M_FILE,
+				   M_FILE | M_DISK, M_SHARED | M_FILE | M_DISK };
+	const uint32_t max = o->sub == 4 || o->sub == 5 ? FILL : o->sub == 1 ? 128 : ~0u;
 
 	do
 		pick(o, rnd(4) ? FREE : ANY, max);
 	while (!is_ours(A(0)));
 	A(2) = rnd(8) ? PROT_READ | PROT_WRITE : rnd(2) ? PROT_READ : PROT_NONE;
 	A(3) = how[o->sub];
+	if (o->sub == 4 || o->sub == 5)
+		A(3) |= rnd(2) ? 0 : rnd(2) ? M_FILE : M_SHARED | M_FILE;
+	if (A(3) & M_FILE)
+		A(4) = some_file_page(A(3) & M_DISK ? DISK : MEMFD, A(0), A(1));
 }
 
 static enum outcome run_mmap(const struct op *o)
 {
 	const uint32_t pg = A(0), n = A(1);
-	const int how = A(3);
-	struct run r = { .pg = pg, .n = n, .st = EMPTY };
+	const int how = A(3), file = how & M_DISK ? DISK : MEMFD;
+	const bool sealed = file == MEMFD && files->seals & SEALS_WRITE && how & M_FILE && how & M_SHARED;
+	struct run r = { .pg = pg, .n = n, .st = EMPTY, .fp = how & M_FILE ? FP(file, A(4)) : 0 };
 	bool taken = false;
 
 	for_parts(p, pg, n)
 		taken |= p.st != UNMAPPED;
-	if (how & M_SHARED && rt_addr(pg) / rt_psz % shm_pages())
-		return expect(x_mmap(pg, n, A(2), how), -EINVAL);
+	if (how & M_SHARED && (rt_addr(pg) / rt_psz - A(4)) % shm_pages())
+		return expect(x_mmap(pg, n, A(2), how, A(4)), -EINVAL);
 	if (how & M_NOREPLACE && taken)
-		return expect(x_mmap(pg, n, A(2), how), -EEXIST);
+		return expect(x_mmap(pg, n, A(2), how, A(4)), -EEXIST);
+	if (sealed && A(2) & PROT_WRITE)
+		return expect(x_mmap(pg, n, A(2), how, A(4)), -EPERM);
 	if (has_sealed(pg, n)) {
 		/* It may have split the VMAs at the ends of the range */
 		model_edges(pg, n);
-		return expect(x_mmap(pg, n, A(2), how), -EPERM);
+		return expect(x_mmap(pg, n, A(2), how, A(4)), -EPERM);
 	}
 	/* It would fill all of it */
 	if (n > FILL && ((lock_future && !(lock_future & AT_ONFAULT)) || (how & (M_POPULATE | M_LOCKED))))
 		return SKIPPED;
 	r.at = (A(2) & PROT_READ ? AT_R : 0) | (A(2) & PROT_WRITE ? AT_W : 0) | (how & M_SHARED ? AT_SHM : 0) |
-	       (how & M_FILE ? AT_FILE : 0) | lock_future;
+	       (how & M_FILE ? AT_FILE : 0) | (how & M_DISK ? AT_DISK : 0) | (sealed ? AT_NOMAYW : 0) |
+	       lock_future;
+	if ((how & (M_SHARED | M_FILE)) == M_SHARED) {
+		r.fp = files_shm(n);
+		if (!r.fp)
+			return SKIPPED;
+	}
 	if (how & M_LOCKED)
 		r.at |= AT_LOCKED;
 	if (how & (M_POPULATE | M_LOCKED))
 		r.fl = F_POP;
-	expect(x_mmap(pg, n, A(2), how), 0);
+	expect(x_mmap(pg, n, A(2), how, A(4)), 0);
 	model_change(pg, n, to_unmapped, 0);
 	model_set(&r);
 	model_edges(pg, n);
+	model_catch_up();
+	if (how & (M_POPULATE | M_LOCKED) && !(r.at & AT_ONFAULT))
+		populate_written(pg, n);
 	return SUCCESS;
 }
 
@@ -940,7 +1057,7 @@ static enum outcome run_munmap(const struct op *o)
 
 static void gen_mprotect(struct op *o)
 {
-	static const int prot[] = { PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE };
+	static const int prot[] = { PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC };
 	uint32_t pg, n;
 
 	/* Mostly back to the usual protection */
@@ -955,18 +1072,27 @@ static void gen_mprotect(struct op *o)
 	}
 }
 
-static const char *const prot_names[] = { "none", "read", "write", NULL };
+static const char *const prot_names[] = { "none", "read", "write", "exec", NULL };
 
 static enum outcome run_mprotect(const struct op *o)
 {
-	const uint32_t bits = (A(2) & PROT_READ ? AT_R : 0) | (A(2) & PROT_WRITE ? AT_W : 0);
+	const uint32_t bits = (A(2) & PROT_READ ? AT_R : 0) | (A(2) & PROT_WRITE ? AT_W : 0) |
+			      (A(2) & PROT_EXEC ? AT_X : 0);
 	uint32_t done = 0;
 	int err = 0;
 	int64_t r;
 
 	for_parts(p, A(0), A(1)) {
+		/* The file system may forbid it */
+		if (bits & AT_X && p.at & AT_DISK)
+			return SKIPPED;
+		/* It would copy some pages, up to a guard or the end of the file */
+		if (bits & AT_W && (p.at & (AT_LOCKED | AT_ONFAULT | AT_W | AT_FILE | AT_SHM)) == (AT_LOCKED | AT_FILE))
+			return SKIPPED;
 		if (p.st == UNMAPPED)
 			err = -ENOMEM;
+		else if (bits & AT_W && p.at & AT_NOMAYW)
+			err = -EACCES;
 		else if (p.at & AT_SEALED)
 			err = -EPERM;
 		if (err)
@@ -1044,6 +1170,7 @@ static enum outcome run_mremap(const struct op *o)
 	static struct run moved[MAX_RUNS];
 	const uint32_t src = A(0), n = A(1), dst = A(2), m = A(3), move = n < m ? n : m;
 	const struct run first = runs[model_find(src)];
+	const uint32_t end_fp = is_anon(&first) ? 0 : first.fp + (src - first.pg) + m;
 	const int flags = A(4);
 	bool overlap;
 	int nr = 0;
@@ -1064,10 +1191,13 @@ static enum outcome run_mremap(const struct op *o)
 		return expect(x_mremap(src, n, dst, m, flags), -EFAULT);
 	if (first.at & AT_SEALED)
 		return expect(x_mremap(src, n, dst, m, flags), -EPERM);
-	if (!one_vma(src, n) || ((first.at & AT_SHM) && (m > n || flags & MREMAP_DONTUNMAP)) ||
-	    ((flags & MREMAP_DONTUNMAP) && !is_anon(&first)))
+	/* Beyond the end of shared memory, there is nothing */
+	if (!one_vma(src, n) || ((first.at & (AT_SHM | AT_FILE)) == AT_SHM && m > n))
 		return SKIPPED;
-	if (m > n + FILL && (first.at & AT_LOCKED) && !(first.at & AT_ONFAULT))
+	if ((first.at & AT_FILE) && end_fp - FP(run_file(&first), 0) > FILE_PAGES)
+		return SKIPPED;
+	if (m > n && (first.at & AT_LOCKED) && !(first.at & AT_ONFAULT) &&
+	    (m > n + FILL || (first.at & (AT_FILE | AT_SHM)) == AT_FILE))
 		return SKIPPED;
 	/* The kernel refuses it, before or after unmapping the target */
 	if (flags & MREMAP_FIXED && first.at & AT_SHM && (rt_addr(src) - rt_addr(dst)) / rt_psz % shm_pages())
@@ -1087,7 +1217,7 @@ static enum outcome run_mremap(const struct op *o)
 
 	if (!(flags & MREMAP_FIXED)) {
 		struct run tail = { .pg = src + n, .n = m - n, .st = EMPTY, .at = first.at,
-				    .fl = first.at & AT_LOCKED ? F_POP : 0 };
+				    .fl = first.at & AT_LOCKED ? F_POP : 0, .fp = end_fp - (m - n) };
 		bool room = true;
 
 		if (m <= n) {
@@ -1102,6 +1232,7 @@ static enum outcome run_mremap(const struct op *o)
 		expect(x_mremap(src, n, dst, m, flags), 0);
 		model_set(&tail);
 		model_edges(tail.pg + tail.n, 0);
+		model_catch_up();
 		return SUCCESS;
 	}
 
@@ -1130,11 +1261,12 @@ static enum outcome run_mremap(const struct op *o)
 	}
 	if (m > n) {
 		struct run tail = { .pg = dst + n, .n = m - n, .st = EMPTY, .at = first.at & ~AT_UFFD,
-				    .fl = first.at & AT_LOCKED ? F_POP : 0 };
+				    .fl = first.at & AT_LOCKED ? F_POP : 0, .fp = end_fp - (m - n) };
 
 		model_set(&tail);
 	}
 	model_edges(dst, m);
+	model_catch_up();
 	if (flags & MREMAP_DONTUNMAP) {
 		attributes(src, n, set_lock, 0);
 		model_change(src, n, to_empty, 0);
@@ -1270,8 +1402,6 @@ static enum outcome run_access(const struct op *o, bool write)
 	int64_t r;
 	int why;
 
-	if (write && writes_shared(A(0), A(1)))
-		return SKIPPED;
 	ok = accessible(A(0), A(1), write, false, &why);
 	if (why < 0)
 		return SKIPPED;
@@ -1308,8 +1438,6 @@ static enum outcome run_kernel(const struct op *o, bool write, bool force, int e
 	int64_t r;
 	int why;
 
-	if (write && writes_shared(A(0), A(1)))
-		return SKIPPED;
 	ok = accessible(A(0), A(1), write, force, &why);
 	if (why < 0)
 		return SKIPPED;
@@ -1392,7 +1520,7 @@ static const char *const mlock_names[] = { "fill", "onfault", NULL };
 
 static void gen_mlock(struct op *o)
 {
-	pick(o, o->sub || rnd(8) ? ANON : GUARDS, o->sub ? ~0u : 16);
+	pick(o, o->sub || rnd(8) ? MAPPED : GUARDS, o->sub ? ~0u : 16);
 	A(2) = o->sub ? MLOCK_ONFAULT : 0;
 }
 
@@ -1420,14 +1548,17 @@ static enum outcome run_mlock(const struct op *o)
 			if (why && !err)
 				err = -ENOMEM;
 		}
-		if (writes_shared(A(0), A(1)))
+		/* How far it gets determines what is copied */
+		if (err && any_copies(A(0), A(1)))
 			return SKIPPED;
 	}
 	r = x_mlock(A(0), A(1), A(2));
 	for_parts(p, A(0), mapped)
 		attributes(p.pg, p.n, set_lock, bits);
-	if (!A(2))
+	if (!A(2) && err)
 		model_change(A(0), mapped, populate, 0);
+	else if (!A(2))
+		populate_written(A(0), A(1));
 	return expect(r, err);
 }
 
@@ -1482,6 +1613,170 @@ static enum outcome run_munlockall(const struct op *o)
 	lock_all(0);
 	lock_future = 0;
 	return SUCCESS;
+}
+
+/* --- Files ---------------------------------------------------------------- */
+
+static const char *const msync_names[] = { "sync", "async", "invalidate", NULL };
+
+static void gen_msync(struct op *o)
+{
+	pick(o, rnd(4) ? HELD : ANY, 2048);
+	A(2) = o->sub == 0 ? MS_SYNC : o->sub == 1 ? MS_ASYNC : MS_SYNC | MS_INVALIDATE;
+}
+
+static enum outcome run_msync(const struct op *o)
+{
+	int err = 0;
+
+	for_parts(r, A(0), A(1)) {
+		if (r.st == UNMAPPED)
+			err = -ENOMEM;
+		if (r.st == UNMAPPED && A(2) == MS_ASYNC)
+			break;
+		if (A(2) & MS_INVALIDATE && r.at & AT_LOCKED) {
+			err = -EBUSY;
+			break;
+		}
+	}
+	return expect(x_msync(A(0), A(1), A(2)), err);
+}
+
+static const char *const file_names[] = { "memfd", "disk", NULL };
+
+/* Mostly a part that is mapped */
+static void gen_file(struct op *o)
+{
+	uint32_t pg, n, page;
+
+	A(0) = o->sub;
+	pick_attr(FILES, 0, 16, &pg, &n);
+	const struct run *r = &runs[model_find(pg)];
+
+	page = (r->at & AT_FILE) && run_file(r) == (int)A(0) ? r->fp + (pg - r->pg) - FP(A(0), 0) : rnd(64);
+	if (rnd(2) && page + n < FILE_PAGES)
+		page += rnd(4);
+	A(1) = page > FILE_PAGES - 16 ? 0 : page;
+	A(2) = n;
+	if (is_op(o, "file_write")) {
+		A(3) = new_id(n);
+		A(4) = 1;
+	} else if (is_op(o, "punch") && !rnd(8)) {
+		A(2) = 1 + rnd(FILE_PAGES - A(1));
+	}
+}
+
+static void gen_truncate(struct op *o)
+{
+	struct op *back;
+	uint32_t pg, n;
+
+	gen_file(o);
+	if (!rnd(4)) {
+		A(1) = FILE_PAGES;
+		return;
+	}
+	if (!rnd(3))
+		return;
+	/* Have guards beyond the end at times */
+	if (rnd(2)) {
+		pick_attr(FILES, 0, 64, &pg, &n);
+		advice(next_op(), pg, n, V_POISON);
+	}
+	back = next_op();
+	back->code = o->code;
+	back->sub = o->sub;
+	back->a[0] = A(0);
+	back->a[1] = FILE_PAGES;
+}
+
+static enum outcome run_truncate(const struct op *o)
+{
+	const uint32_t old = files->pages[A(0)], new = A(1);
+
+	if (A(0) == MEMFD && ((new < old && files->seals & F_SEAL_SHRINK) || (new > old && files->seals & F_SEAL_GROW)))
+		return expect(x_truncate(A(0), new), -EPERM);
+	expect(x_truncate(A(0), new), 0);
+	files_truncate(A(0), new);
+	model_catch_up();
+	return SUCCESS;
+}
+
+static enum outcome run_punch(const struct op *o)
+{
+	int err = A(0) == MEMFD && files->seals & SEALS_WRITE ? -EPERM : 0;
+
+	expect(x_punch(A(0), A(1), A(2)), err);
+	if (!err)
+		files_clear(FP(A(0), A(1)), A(2));
+	return err ? FAILURE : SUCCESS;
+}
+
+/* The pages of the range that are within the file */
+static uint32_t within(const struct op *o)
+{
+	const uint32_t size = files->pages[A(0)];
+
+	return A(1) >= size ? 0 : A(2) > size - A(1) ? size - A(1) : A(2);
+}
+
+static enum outcome run_file_read(const struct op *o)
+{
+	const uint32_t n = within(o);
+
+	expect(x_file_read(A(0), A(1), A(2)), n);
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t id = files->id[FP(A(0), A(1)) + i];
+
+		if (rt_seen[i][0] != id || rt_seen[i][1] != last_of(id))
+			diverge(W_FILE, 0, A(0), A(1) + i, id, "page %u of the file has %#x %#x, not %#x",
+				(uint32_t)A(1) + i, rt_seen[i][0], rt_seen[i][1], id);
+	}
+	return n ? SUCCESS : FAILURE;
+}
+
+static enum outcome run_file_write(const struct op *o)
+{
+	/* It would make the file longer */
+	if (within(o) < A(2))
+		return SKIPPED;
+	if (A(0) == MEMFD && files->seals & SEALS_WRITE)
+		return expect(x_file_write(A(0), A(1), A(2), A(3), A(4)), -EPERM);
+	expect(x_file_write(A(0), A(1), A(2), A(3), A(4)), A(2));
+	files_write(FP(A(0), A(1)), A(2), A(3), A(4));
+	return SUCCESS;
+}
+
+static enum outcome run_fadvise(const struct op *o)
+{
+	return expect(x_fadvise(A(0), A(1), A(2)), 0);
+}
+
+static const char *const seal_names[] = { "shrink", "grow", "future_write", "write", NULL };
+
+static void gen_seal(struct op *o)
+{
+	static const int seals[] = { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE };
+
+	A(0) = seals[o->sub];
+}
+
+static enum outcome run_seal(const struct op *o)
+{
+	int64_t r = x_seal(A(0));
+	bool writable = false;
+
+	/* Not while a mapping may write to it; a parent may have one too */
+	if (A(0) == F_SEAL_WRITE && !(files->seals & F_SEAL_WRITE)) {
+		for (int i = 0; i < nr_runs; i++)
+			writable |= (runs[i].at & (AT_FILE | AT_DISK | AT_SHM | AT_NOMAYW)) == (AT_FILE | AT_SHM);
+		if (r == -EBUSY && (writable || depth))
+			return FAILURE;
+		if (writable)
+			expect(r, -EBUSY);
+	}
+	files->seals |= A(0);
+	return expect(r, 0);
 }
 
 /* --- userfaultfd ---------------------------------------------------------- */
@@ -1804,15 +2099,17 @@ static enum outcome run_fault(const struct op *o)
 
 static void gen_event(struct op *o)
 {
-	pick(o, UNWATCHED, 64);
+	pick(o, rnd(2) ? UNWATCHED : MAPPED, 64);
 }
 
 static enum outcome run_event(const struct op *o)
 {
-	if (mainline || !one_vma(A(0), A(1)))
+	uint32_t stop;
+
+	if (mainline || !one_vma(A(0), A(1)) || madvise_model(A(0), A(1), V_POISON, &stop))
 		return SKIPPED;
 	for_parts(r, A(0), A(1))
-		if ((r.at & AT_UFFD) || refuses(&r, V_POISON))
+		if (r.at & (AT_UFFD | AT_DISK))
 			return SKIPPED;
 	expect(x_uffd_event(A(0), A(1)), A(1));
 	model_change(A(0), A(1), to_guard, 0);
@@ -1855,7 +2152,7 @@ static enum outcome run_scan(const struct op *o)
 			if (p.st == GUARD && !mainline && (c & ~0x181ull))
 				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has a guard in categories %#llx",
 					(unsigned long long)c);
-			if (p.st == DATA && is_anon(&p) && !A(2) && !(c & 24))
+			if (p.st == DATA && !A(2) && !(c & 24))
 				diverge(W_OTHER, p.pg + i, 0, 0, 0, "PAGEMAP_SCAN has contents in categories %#llx",
 					(unsigned long long)c);
 		}
@@ -1908,6 +2205,8 @@ static enum outcome run_mincore(const struct op *o)
 		return FAILURE;
 	for_parts(r, A(0), A(1)) {
 		if (r.st != GUARD && !(r.st == EMPTY && !(r.fl & (F_POP | F_WP)) && is_anon(&r)))
+			continue;
+		if (mainline && !is_anon(&r))
 			continue;
 		for (uint32_t i = 0; i < r.n; i++)
 			if (rt_core[r.pg - A(0) + i] & 1)
@@ -2030,13 +2329,20 @@ const struct opdef opdefs[] = {
 	{ "madvise_odd", "pdda", 6, gen_odd, run_odd, odd_names, 0 },
 	{ "process_madvise", "pnpna", 20, gen_pmadvise, run_pmadvise, guard_names, HAS_PMADVISE },
 	{ "vfork", "pna", 2, gen_vfork, run_vfork, guard_names, 0 },
-	{ "mmap", "pndd", 34, gen_mmap, run_mmap, mmap_names, 0 },
+	{ "mmap", "pnddd", 44, gen_mmap, run_mmap, mmap_names, 0 },
 	{ "munmap", "pn", 14, gen_munmap, run_munmap, NULL, 0 },
 	{ "mprotect", "pnd", 30, gen_mprotect, run_mprotect, prot_names, 0 },
 	{ "mremap", "pnpnd", 30, gen_mremap, run_mremap, mremap_names, 0 },
 	{ "mseal", "pn", 1, gen_mseal, run_mseal, NULL, HAS_SEAL },
 	{ "name", "pnd", 4, gen_name, run_name, NULL, HAS_NAME },
 	{ "brk", "d", 6, gen_brk, run_brk, NULL, 0 },
+	{ "msync", "pnd", 6, gen_msync, run_msync, msync_names, 0 },
+	{ "truncate", "fd", 8, gen_truncate, run_truncate, file_names, HAS_FILE },
+	{ "punch", "fdd", 8, gen_file, run_punch, file_names, HAS_FILE },
+	{ "file_read", "fdd", 4, gen_file, run_file_read, file_names, HAS_FILE },
+	{ "file_write", "fdddd", 8, gen_file, run_file_write, file_names, HAS_FILE },
+	{ "fadvise", "fdd", 2, gen_file, run_fadvise, file_names, HAS_FILE },
+	{ "seal", "d", 1, gen_seal, run_seal, seal_names, HAS_FILE },
 	{ "read", "pn", 50, gen_read, run_read, NULL, 0 },
 	{ "write", "pndd", 170, gen_write, run_write, NULL, 0 },
 	{ "pipe_from", "pn", 10, gen_kernel_read, run_pipe_from, NULL, 0 },
@@ -2101,8 +2407,10 @@ bool op_available(int code, int sub)
 		needs |= HAS_ASYNC | HAS_WP;
 	if (d->run == run_scan && sub)
 		needs |= HAS_ASYNC;
-	if (d->run == run_mmap && sub == 2)
-		needs |= HAS_FILE;
+	if (d->run == run_mmap)
+		needs |= sub == 2 || sub == 6 ? HAS_FILE : sub > 6 ? HAS_DISK : 0;
+	if (d->subs == file_names && sub)
+		needs |= HAS_DISK | (d->run == run_punch ? HAS_PUNCH : 0);
 	if (d->run == run_clear_refs && sub == 1)
 		needs |= HAS_SOFTDIRTY;
 	if (d->run == run_global) {
@@ -2119,6 +2427,8 @@ static bool too_dear(const struct op *o)
 	if (is_op(o, "global"))
 		return rnd(o->sub == 0 ? 40 : 12);
 	if (is_op(o, "hwpoison") || is_op(o, "offline"))
+		return rnd(20);
+	if (is_op(o, "seal"))
 		return rnd(20);
 	if (is_op(o, "clear_refs") || is_op(o, "soft_dirty"))
 		return rnd(2);

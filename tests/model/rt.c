@@ -55,7 +55,7 @@ struct rt_fault rt_fault;
 static sigjmp_buf fault_jmp;
 static volatile sig_atomic_t fault_armed;
 static char *scratch;
-static int pipe_fd[2], file_fd = -1, pagemap_fd = -1, mem_fd = -1, uffd[2] = { -1, -1 };
+static int pipe_fd[2], file_fd[NR_FILES] = { -1, -1 }, pagemap_fd = -1, mem_fd = -1, uffd[2] = { -1, -1 };
 static int64_t anon_base;
 static char swap_path[256];
 
@@ -214,6 +214,31 @@ static void set_handlers(void)
 	sigaction(SIGBUS, &sa, NULL);
 }
 
+static void drop_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void rt_files(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char path[256];
+
+	for (int i = 0; i < NR_FILES; i++)
+		drop_fd(&file_fd[i]);
+	/* MFD_CLOEXEC | MFD_ALLOW_SEALING */
+	file_fd[MEMFD] = syscall(SYS_memfd_create, "model", 3);
+	snprintf(path, sizeof(path), "%s/model-XXXXXX", dir ? dir : "/tmp");
+	file_fd[DISK] = mkostemp(path, O_CLOEXEC);
+	if (file_fd[DISK] >= 0)
+		unlink(path);
+	for (int i = 0; i < NR_FILES; i++)
+		if (file_fd[i] >= 0 && ftruncate(file_fd[i], (off_t)FILE_PAGES * rt_psz))
+			rt_die("ftruncate: %s", strerror(errno));
+}
+
 static void open_pipe(void)
 {
 	if (pipe2(pipe_fd, O_NONBLOCK | O_CLOEXEC))
@@ -230,9 +255,7 @@ void rt_init(char *stack)
 	if (scratch == MAP_FAILED)
 		rt_die("no memory: %s", strerror(errno));
 	open_pipe();
-	file_fd = syscall(SYS_memfd_create, "model", 1);
-	if (file_fd >= 0 && ftruncate(file_fd, (off_t)(1u << W_SHIFT) * rt_psz))
-		rt_die("ftruncate: %s", strerror(errno));
+	rt_files();
 	find_swap();
 
 	/* Can a debugger access a PROT_NONE page? It depends on a kernel setting */
@@ -243,13 +266,6 @@ void rt_init(char *stack)
 	close(fd);
 	munmap(p, rt_psz);
 	rt_anon_rebase();
-}
-
-static void drop_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 void rt_forked(void)
@@ -279,7 +295,7 @@ static int self(const char *what, int flags, int *fd)
 
 /* --- Mappings ------------------------------------------------------------ */
 
-int64_t x_mmap(uint32_t pg, uint32_t n, int prot, int how)
+int64_t x_mmap(uint32_t pg, uint32_t n, int prot, int how, uint32_t from)
 {
 	int flags = MAP_NORESERVE | (how & M_SHARED ? MAP_SHARED : MAP_PRIVATE), fd = -1;
 	off_t offset = 0;
@@ -287,8 +303,8 @@ int64_t x_mmap(uint32_t pg, uint32_t n, int prot, int how)
 
 	flags |= how & M_NOREPLACE ? MAP_FIXED_NOREPLACE : MAP_FIXED;
 	if (how & M_FILE) {
-		fd = file_fd;
-		offset = (off_t)OFF(pg) * rt_psz;
+		fd = file_fd[how & M_DISK ? DISK : MEMFD];
+		offset = (off_t)from * rt_psz;
 	} else {
 		flags |= MAP_ANONYMOUS;
 	}
@@ -342,6 +358,11 @@ int64_t x_brk(uint32_t pages)
 	if (!r && now > old)
 		mprotect(old, now - old, PROT_READ | PROT_WRITE);
 	return r;
+}
+
+int64_t x_msync(uint32_t pg, uint32_t n, int flags)
+{
+	return result(msync(at(pg), n * rt_psz, flags));
 }
 
 /* --- Advice -------------------------------------------------------------- */
@@ -544,6 +565,50 @@ int64_t x_futex(uint32_t pg)
 
 	/* x_write() never writes this value, so the call does not wait */
 	return result(syscall(SYS_futex, at(pg), FUTEX_WAIT_PRIVATE, 0xffffffffu, &now, NULL, 0));
+}
+
+/* --- Files --------------------------------------------------------------- */
+
+int64_t x_truncate(int file, uint32_t pages)
+{
+	return result(ftruncate(file_fd[file], (off_t)pages * rt_psz));
+}
+
+int64_t x_punch(int file, uint32_t page, uint32_t n)
+{
+	return result(fallocate(file_fd[file], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)page * rt_psz, (off_t)n * rt_psz));
+}
+
+int64_t x_file_read(int file, uint32_t page, uint32_t n)
+{
+	return seen(pread(file_fd[file], scratch, n * rt_psz, (off_t)page * rt_psz));
+}
+
+int64_t x_file_write(int file, uint32_t page, uint32_t n, uint32_t id, uint32_t step)
+{
+	fill(n, id, step);
+	return done(pwrite(file_fd[file], scratch, n * rt_psz, (off_t)page * rt_psz));
+}
+
+int64_t x_fadvise(int file, uint32_t page, uint32_t n)
+{
+	return -posix_fadvise(file_fd[file], (off_t)page * rt_psz, (off_t)n * rt_psz, POSIX_FADV_DONTNEED);
+}
+
+int64_t x_seal(int seals)
+{
+	return result(fcntl(file_fd[MEMFD], F_ADD_SEALS, seals));
+}
+
+int rt_file_peek(int file, uint32_t page, uint32_t val[2])
+{
+	const off_t offset = (off_t)page * rt_psz;
+
+	if (pread(file_fd[file], &val[0], 4, offset) != 4 ||
+	    pread(file_fd[file], &val[1], 4, offset + last_word()) != 4)
+		return errno ? -errno : -EIO;
+	return 0;
 }
 
 bool rt_kernel_reads(uint32_t pg)
@@ -1124,6 +1189,15 @@ void want_zero_or(uint32_t pg, uint32_t first, uint32_t last)
 	if (r || ((val[0] || val[1]) && (val[0] != first || val[1] != last)))
 		wrong("page %#x: signal %d, reads %#x %#x, not %#x %#x or 0", pg, r, val[0], val[1],
 		      first, last);
+}
+
+void want_file(int file, uint32_t page, uint32_t first, uint32_t last)
+{
+	uint32_t val[2] = { 0, 0 };
+	int r = rt_file_peek(file, page, val);
+
+	if (r || val[0] != first || val[1] != last)
+		wrong("page %u of file %d: %d, has %#x %#x, not %#x %#x", page, file, r, val[0], val[1], first, last);
 }
 
 void want_pagemap(uint32_t pg, uint64_t mask, uint64_t value)

@@ -73,6 +73,19 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_SEAL_SHRINK 2
+#define F_SEAL_GROW 4
+#define F_SEAL_WRITE 8
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
+#ifndef FALLOC_FL_KEEP_SIZE
+#define FALLOC_FL_KEEP_SIZE 1
+#define FALLOC_FL_PUNCH_HOLE 2
+#endif
 /* System calls with the same number on all architectures */
 #ifndef __NR_process_madvise
 #define __NR_process_madvise 440
@@ -121,6 +134,13 @@ extern struct rt_fault rt_fault;
 #define RT_STACK_PAGES 32
 #define RT_STACK (RT_STACK_PAGES + 17)
 void rt_init(char *stack);
+/*
+ * Opens new files, of FILE_PAGES pages each: a memfd, and a file in $TMPDIR or /tmp
+ * (the guest's is shared memory as well, so tests/model.t has another file system).
+ */
+void rt_files(void);
+enum { MEMFD, DISK, NR_FILES };
+#define FILE_PAGES (1u << 21)
 /* In a child, reopens files that belong to the parent's memory when needed */
 void rt_forked(void);
 __attribute__((noreturn, format(printf, 1, 2))) void rt_die(const char *fmt, ...);
@@ -138,8 +158,9 @@ static inline uintptr_t rt_addr(uint32_t pg)
 #define RT_SIG(r)	((int)((r) >> 32))
 #define RT_PAGES(r)	((uint32_t)(r))
 
-enum { M_SHARED = 1, M_FILE = 2, M_NOREPLACE = 4, M_POPULATE = 8, M_LOCKED = 16 };
-int64_t x_mmap(uint32_t pg, uint32_t n, int prot, int how);
+enum { M_SHARED = 1, M_FILE = 2, M_NOREPLACE = 4, M_POPULATE = 8, M_LOCKED = 16, M_DISK = 32 };
+/* Of a file (M_FILE: the memfd, with M_DISK the other one), from its page @from on */
+int64_t x_mmap(uint32_t pg, uint32_t n, int prot, int how, uint32_t from);
 int64_t x_munmap(uint32_t pg, uint32_t n);
 int64_t x_mprotect(uint32_t pg, uint32_t n, int prot);
 int64_t x_madvise(uint32_t pg, uint32_t n, int advice);
@@ -165,6 +186,14 @@ int64_t x_mremap(uint32_t src, uint32_t n, uint32_t dst, uint32_t m, int flags);
 int64_t x_mseal(uint32_t pg, uint32_t n);
 int64_t x_name(uint32_t pg, uint32_t n, int on);
 int64_t x_brk(uint32_t pages);
+int64_t x_msync(uint32_t pg, uint32_t n, int flags);
+/* On a file itself */
+int64_t x_truncate(int file, uint32_t pages);
+int64_t x_punch(int file, uint32_t page, uint32_t n);
+int64_t x_file_read(int file, uint32_t page, uint32_t n);
+int64_t x_file_write(int file, uint32_t page, uint32_t n, uint32_t id, uint32_t step);
+int64_t x_fadvise(int file, uint32_t page, uint32_t n);
+int64_t x_seal(int seals);
 enum { U_MISSING = 1, U_WP = 2, U_ASYNC = 4 };
 int64_t x_uffd_register(uint32_t pg, uint32_t n, int mode);
 int64_t x_uffd_unregister(uint32_t pg, uint32_t n, int async);
@@ -197,6 +226,8 @@ bool rt_kernel_writes(uint32_t pg);
 /* As a debugger, which ignores the protection: 0 or -errno */
 int rt_peek(uint32_t pg, uint32_t val[2]);
 int rt_pagemap(uint32_t pg, uint32_t n, uint64_t *entries);
+/* As read(2) of the file has it: 0 or -errno */
+int rt_file_peek(int file, uint32_t page, uint32_t val[2]);
 #define PM_PRESENT	(1ull << 63)
 #define PM_SWAPPED	(1ull << 62)
 #define PM_GUARD	(1ull << 58)
@@ -221,6 +252,7 @@ void want_segv(uint32_t pg, int write);
 void want_sigbus(uint32_t pg, int write);
 void want_contents(uint32_t pg, uint32_t first, uint32_t last);
 void want_zero_or(uint32_t pg, uint32_t first, uint32_t last);
+void want_file(int file, uint32_t page, uint32_t first, uint32_t last);
 void want_pagemap(uint32_t pg, uint64_t mask, uint64_t value);
 void want_boundaries(int win, int min, int max);
 void want_anon(int64_t min, int64_t max);

@@ -24,7 +24,8 @@ static time_t now(void)
 /* Several checks can find the same fault */
 static bool of_pages(int kind)
 {
-	return kind == W_ACCESS || kind == W_CONTENTS || kind == W_ZERO_OR || kind == W_PAGEMAP;
+	return kind == W_ACCESS || kind == W_CONTENTS || kind == W_ZERO_OR || kind == W_PAGEMAP ||
+	       kind == W_FILE;
 }
 
 static bool still_wrong(const struct op *list, int n)
@@ -209,6 +210,8 @@ void describe(int fd, const struct op *o)
 			dprintf(fd, ", ");
 		if (args[i] == 'p')
 			print_page(fd, o->a[i]);
+		else if (args[i] == 'f')
+			dprintf(fd, o->a[i] == DISK ? "DISK" : "MEMFD");
 		else if (args[i] == 'a' && advice_name(o->a[i], &name))
 			dprintf(fd, "MADV_%s%s", o->a[i] >= 102 ? "GUARD_" : "", name);
 		else
@@ -244,6 +247,10 @@ static void print_wanted(int fd, int level, const struct divergence *d)
 		dprintf(fd, d->kind == W_CONTENTS ? "want_contents(" : "want_zero_or(");
 		print_page(fd, d->pg);
 		dprintf(fd, ", %#x, %#x);\n", (uint32_t)d->a, (uint32_t)d->b);
+		break;
+	case W_FILE:
+		dprintf(fd, "want_file(%lld, %lld, %#x, %#x);\n", (long long)d->a, (long long)d->b,
+			(uint32_t)d->c, last_of(d->c));
 		break;
 	case W_PAGEMAP:
 		dprintf(fd, "want_pagemap(");
