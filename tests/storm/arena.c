@@ -9,6 +9,9 @@
 #include <unistd.h>
 #include "storm.h"
 
+/* Pages at the end of a file that come and go */
+#define TAIL	24
+
 /* The words of a page that the storm uses */
 const size_t positions[4] = { 0, 1, 255, 511 };
 
@@ -25,6 +28,8 @@ static const struct {
 	{ "moving", A_MOVE, 300, 450, 40 },
 	{ "mixed", A_HUGE | A_KSM | A_MOVE, 1030, 253, 513 },
 	{ "big", A_BIG, 8192, 7, 8192 },
+	{ "shared", A_FILE | A_SHARED | A_MOVE, 1100, 0, 40 },
+	{ "copied", A_FILE | A_MOVE, 200, 30, 24 },
 };
 
 static bool is_keeper(const struct arena *a, size_t nr)
@@ -62,8 +67,10 @@ void arenas_describe(void)
 		a->flags = plan[n].flags;
 		a->pages = plan[n].pages;
 		a->prot = PROT_READ | PROT_WRITE | (a->flags & A_EXEC ? PROT_EXEC : 0);
+		if (a->flags & A_FILE)
+			a->tail = a->pages - TAIL;
 		while (at < a->pages) {
-			size_t left = a->pages - at, pages;
+			size_t left = (at < a->tail ? a->tail : a->pages) - at, pages;
 			enum kind kind = KEEPER;
 
 			if (a->flags & A_BIG)
@@ -79,16 +86,52 @@ void arenas_describe(void)
 			if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && at &&
 			    left > 512 && left - 512 < pages)
 				pages = left - 512;
-			if (pages > left || a->nslots == MAX_SLOTS - 1)
+			if (pages > left || a->nslots == MAX_SLOTS - 1 ||
+			    (a->flags & A_FILE && at < a->tail && a->nslots >= MAX_SLOTS - 32))
 				pages = left;
 			if ((a->flags & A_HUGE) && !(a->flags & A_KSM) && at &&
 			    pages == left)
 				kind = KEEPER;
 			else if (!is_keeper(a, a->nslots))
 				kind = (a->flags & A_BIG) || random_below(4) ? PUBLIC : PRIVATE;
+			/* What is written there gets lost */
+			if ((a->flags & A_FILE) && at >= a->tail)
+				kind = PUBLIC;
 			add_slot(a, &at, pages, kind);
 		}
 	}
+}
+
+bool in_tail(const struct arena *a, const struct slot *s)
+{
+	return (a->flags & A_FILE) && s->first >= a->tail;
+}
+
+/* Maps part of the arena, new; MAP_FAILED if that fails */
+char *slot_map(const struct arena *a, size_t first, size_t pages, char *at)
+{
+	int flags = MAP_FIXED | (a->flags & A_SHARED ? MAP_SHARED : MAP_PRIVATE);
+
+	if (!(a->flags & A_FILE))
+		return mmap(at, pages * PAGE, a->prot, flags | MAP_ANONYMOUS, -1, 0);
+	return mmap(at, pages * PAGE, a->prot, flags, a->file, (off_t)(first * PAGE));
+}
+
+static void open_file(struct arena *a)
+{
+	const size_t room = a->pages * PAGE + HUGE;
+	char *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	a->file = memfd_create("storm", MFD_CLOEXEC);
+	a->mirror = (char *)(((uintptr_t)p + HUGE - 1) & -HUGE);
+	if (p == MAP_FAILED || a->file < 0 || ftruncate(a->file, (off_t)(a->pages * PAGE)) ||
+	    mmap(a->mirror, a->pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 a->file, 0) == MAP_FAILED) {
+		fail("file of arena %s: %s", a->name, strerror(errno));
+		_exit(1);
+	}
+	a->room[3] = p;
+	a->mirror_room = room;
 }
 
 static char *reserve(struct arena *a, int nr, size_t skew)
@@ -116,8 +159,9 @@ void arenas_map(void)
 		a->home[0] = reserve(a, 0, plan[n].skew);
 		a->home[1] = reserve(a, 1, plan[n].skew);
 		a->park = reserve(a, 2, plan[n].skew);
-		a->base = mmap(a->home[0], length, a->prot,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		if (a->flags & A_FILE)
+			open_file(a);
+		a->base = slot_map(a, 0, a->pages, a->home[0]);
 		if (a->base == MAP_FAILED) {
 			fail("mmap of arena %s: %s", a->name, strerror(errno));
 			_exit(1);
@@ -152,6 +196,9 @@ uint64_t value(const struct arena *a, size_t page, size_t position)
 
 uint64_t private_value(const struct arena *a, size_t page, uint64_t seq)
 {
+	/* A guard leaves what is in a file as it is */
+	if (a->flags & A_SHARED)
+		seq = 0;
 	return mix(ctl->seed ^ (uint64_t)(a - ctl->arena + 1) << 56 ^ page << 40 ^ seq) | 1;
 }
 
@@ -306,6 +353,22 @@ static __thread struct {
 /* Nothing is mapped there. Zeros, run as an instruction, write to it. */
 #define NOWHERE ((void *)8)
 
+/* Can the file end in front of it? */
+static bool may_be_beyond(const volatile char *at)
+{
+	for (size_t n = 0; n < ctl->narenas; n++) {
+		const struct arena *a = &ctl->arena[n];
+		const char *const places[] = { a->home[0], a->home[1], a->park, a->mirror };
+
+		for (int i = 0; (a->flags & A_FILE) && i < 4; i++)
+			if (at >= places[i] + a->tail * PAGE && at < places[i] + a->pages * PAGE)
+				return true;
+	}
+	return false;
+}
+
+__thread bool got_sigbus;
+
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	const volatile void *at = escape.at;
@@ -318,7 +381,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	/* The fetch from an empty page succeeded */
 	if (escape.fetch && sig == SIGSEGV && info->si_addr == NOWHERE)
 		siglongjmp(escape.back, 2);
-	if (sig != SIGSEGV)
+	got_sigbus = sig == SIGBUS && may_be_beyond(at);
+	if (sig != SIGSEGV && !got_sigbus)
 		fail("an access to %p got %s", (const void *)at, strsignal(sig));
 	else if (info->si_addr != (const void *)at)
 		fail("an access to %p says that it failed at %p", (const void *)at,
@@ -348,6 +412,7 @@ void handlers(void)
 
 bool try_load(const volatile void *p, uint64_t *v)
 {
+	got_sigbus = false;
 	if (sigsetjmp(escape.back, 0)) {
 		escape.at = NULL;
 		return false;
@@ -360,6 +425,7 @@ bool try_load(const volatile void *p, uint64_t *v)
 
 bool try_store(volatile void *p, uint64_t v)
 {
+	got_sigbus = false;
 	if (sigsetjmp(escape.back, 0)) {
 		escape.at = NULL;
 		return false;
@@ -375,6 +441,8 @@ bool try_fetch(const volatile void *p)
 {
 	const int how = sigsetjmp(escape.back, 0);
 
+	if (!how)
+		got_sigbus = false;
 	escape.fetch = !how;
 	if (how) {
 		escape.at = NULL;

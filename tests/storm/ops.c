@@ -90,7 +90,8 @@ static void bounded(struct arena *a, struct slot *s, bool fresh)
 	uint64_t populated;
 
 	add(&s->accesses, 1);
-	if (!fresh)
+	/* A page of a file may be empty although it is there */
+	if (!fresh || (a->flags & A_SHARED))
 		return;
 	populated = add(&s->populated, 1);
 	if (populated > POPULATED_BOUND(s->pages))
@@ -169,6 +170,9 @@ static void visit(struct arena *a, size_t page, enum how how)
 
 	if (same && state == GUARD) {
 		did(OP_GUARD_HIT, !ok);
+		if (got_sigbus && how != KERNEL_LOAD && how != KERNEL_STORE)
+			fail("%s slot %zu: page %zu is a guard, and a %s got SIGBUS", a->name,
+			     (size_t)(s - a->slot), page - s->first, how_names[how]);
 		if (ok)
 			fail("%s slot %zu (%zu pages): page %zu is a guard, and a %s succeeded (got %lx)",
 			     a->name, (size_t)(s - a->slot), s->pages, page - s->first,
@@ -491,14 +495,14 @@ static void check_and_fill(struct arena *a, struct slot *s, const char *after)
 	for (size_t page = s->first; page < s->first + s->pages; page++) {
 		bool ok = load_sure(a, page, 0, &v);
 
-		did(OP_EMPTY_CHECK, ok && !v);
+		did(OP_EMPTY_CHECK, ok && (!v || a->flags & A_SHARED));
 		if (!ok)
 			fail("%s slot %zu (%zu pages): page %zu cannot be loaded after %s",
 			     a->name, (size_t)(s - a->slot), s->pages, page - s->first, after);
-		else if (v)
-			fail("%s slot %zu (%zu pages): page %zu is not empty after %s: %lx",
-			     a->name, (size_t)(s - a->slot), s->pages, page - s->first, after,
-			     (unsigned long)v);
+		else if (v != (a->flags & A_SHARED ? private_value(a, page, 0) : 0))
+			fail("%s slot %zu (%zu pages): page %zu is not %s after %s: %lx",
+			     a->name, (size_t)(s - a->slot), s->pages, page - s->first,
+			     a->flags & A_SHARED ? "as the file" : "empty", after, (unsigned long)v);
 		if (ok && !store_sure(a, page, 0, private_value(a, page, next)))
 			fail("%s slot %zu (%zu pages): page %zu cannot be stored to after %s",
 			     a->name, (size_t)(s - a->slot), s->pages, page - s->first, after);
@@ -649,7 +653,7 @@ static void op_advice(enum op op, int advice, bool discards)
 
 static void op_collapse(void)
 {
-	struct arena *a = any_arena(A_HUGE);
+	struct arena *a = any_arena(A_HUGE | (random_below(4) ? 0 : A_SHARED));
 	char *base = load_acq(&a->base), *huge;
 
 	huge = (char *)(((uintptr_t)base + HUGE - 1) & -HUGE);
@@ -829,8 +833,7 @@ static void op_map_over(void)
 	if (!s || !geometry_trylock(a))
 		return;
 	if (slot_take(s, &old, BIT(OPEN) | BIT(GUARD))) {
-		at = mmap(a->base + s->first * PAGE, s->pages * PAGE, a->prot,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		at = slot_map(a, s->first, s->pages, a->base + s->first * PAGE);
 		if (at == MAP_FAILED)
 			fail("mmap over %s slot %zu: %s", a->name, (size_t)(s - a->slot),
 			     strerror(errno));
@@ -843,6 +846,76 @@ static void op_map_over(void)
 		did(OP_MAP_OVER, true);
 	}
 	geometry_unlock(a);
+}
+
+/* --- files -------------------------------------------------------------------------- */
+
+/* Takes the end of the file away and gives it back. Nobody keeps anything there. */
+static void op_truncate(void)
+{
+	struct arena *a = any_arena(A_FILE);
+	size_t first = 0, done, pages = a->pages - a->tail;
+	bool ok = true;
+
+	if (!geometry_trylock(a))
+		return;
+	while (!in_tail(a, &a->slot[first]))
+		first++;
+	for (done = first; done < a->nslots && slot_protect(&a->slot[done]); done++)
+		;
+	if (done == a->nslots) {
+		ok = !wrong_truncate(a, a->tail + random_below(pages));
+		for (size_t i = 0; i < 4; i++)
+			visit(a, a->tail + random_below(pages), any_how());
+		if (ftruncate(a->file, (off_t)(a->pages * PAGE)) || !ok)
+			fail("truncate of %s: %s", a->name, strerror(errno));
+		did(OP_TRUNCATE, ok);
+	}
+	while (done-- > first)
+		slot_unprotect(&a->slot[done]);
+	geometry_unlock(a);
+}
+
+/* A hole in what anybody may write, through a mapping or not. */
+static void op_punch(void)
+{
+	struct arena *a = any_arena(A_FILE);
+	struct slot *s = any_slot(a);
+	size_t first = s->first + random_below(s->pages);
+	size_t pages = 1 + random_below(s->first + s->pages - first);
+
+	if ((a->flags & A_SHARED) && s->kind != PUBLIC)
+		return;
+	did(OP_PUNCH, !wrong_punch(a, first, pages));
+	visit(a, first, any_how());
+}
+
+/* The mirror has no guards, so it can be collapsed. Its pages are the file's. */
+static void op_mirror(void)
+{
+	struct arena *a = any_arena(A_SHARED);
+	struct slot *s = any_slot(a);
+	size_t page = any_page(s);
+	uint64_t v = 0, want = s->kind == PRIVATE ? private_value(a, page, 0) : value(a, page, 0);
+	char *p = a->mirror + page * PAGE;
+	bool ok;
+
+	if (!random_below(8))
+		did(OP_COLLAPSE_FILE,
+		    !madvise(a->mirror + random_below(a->pages * PAGE / HUGE) * HUGE, HUGE, ADV_COLLAPSE));
+	ok = try_load(p, &v);
+	did(OP_MIRROR, ok);
+	if (in_tail(a, s))
+		return;
+	if (!ok)
+		fail("%s slot %zu: page %zu cannot be loaded from another mapping of the file", a->name,
+		     (size_t)(s - a->slot), page - s->first);
+	else if (v != want && (v || s->kind != PUBLIC))
+		fail("%s slot %zu: page %zu of the file has %lx", a->name, (size_t)(s - a->slot),
+		     page - s->first, (unsigned long)v);
+	if (s->kind == PUBLIC && random_below(2))
+		try_store(p, want);
+	visit(a, page, any_how());
 }
 
 static void op_mlock(void)
@@ -954,6 +1027,9 @@ static const struct {
 	{ op_move, "move", .weight = 2 },
 	{ op_move_piece, "move piece", .weight = 4 },
 	{ op_map_over, "map over", .weight = 3 },
+	{ op_truncate, "truncate", .weight = 4 },
+	{ op_punch, "punch", .weight = 6 },
+	{ op_mirror, "mirror", .weight = 8 },
 	{ op_mlock, "mlock", .weight = 2 },
 	{ op_signal, "signal", .weight = 6 },
 	{ op_clear_refs, "clear_refs", .weight = 1 },
@@ -1061,12 +1137,12 @@ static void check_child(const struct snapshot *then, bool grandchild)
 				at = 0;
 			ok = try_load(p + positions[at] * 8, &v);
 			if (state == GUARD) {
-				if (ok || try_store(p, 1))
+				if (ok || got_sigbus || try_store(p, 1))
 					fail("%s slot %zu: page %zu is a guard, and not one in a %schild",
 					     a->name, i, page - s->first,
 					     grandchild ? "grand" : "");
 				did(OP_FORK_CHECK, !ok);
-			} else if (state == KEEP || state == OPEN) {
+			} else if ((state == KEEP || state == OPEN) && !in_tail(a, s)) {
 				uint64_t want = s->kind == PRIVATE ?
 					private_value(a, page, W_SEQ(w)) : value(a, page, at);
 
@@ -1122,9 +1198,9 @@ static void child(struct snapshot *then)
 		uint64_t w = then[a - ctl->arena].word[s - a->slot], v = 1;
 
 		/* A thread that had it BUSY may have mapped it elsewhere */
-		if (!w || (w & W_PROT) || W_STATE(w) == BUSY || s->pages > 600)
+		if (!w || (w & W_PROT) || W_STATE(w) == BUSY || s->pages > 600 || in_tail(a, s))
 			continue;
-		if (W_STATE(w) != GUARD)
+		if (W_STATE(w) != GUARD && !(a->flags & A_SHARED))
 			try_store(p, 0xbadc0ffee);
 		if (guard_advise(at, s->pages * PAGE, ADV_POISON)) {
 			fail("%s slot %zu: POISON in a child: %s", a->name,
@@ -1142,7 +1218,7 @@ static void child(struct snapshot *then)
 		else if (!try_load(p, &v))
 			fail("%s slot %zu: page %zu cannot be loaded after UNPOISON in a child",
 			     a->name, (size_t)(s - a->slot), page - s->first);
-		else if (v)
+		else if (v && !(a->flags & A_SHARED))
 			fail("%s slot %zu: page %zu is not empty after UNPOISON in a child: %lx",
 			     a->name, (size_t)(s - a->slot), page - s->first, (unsigned long)v);
 	}
@@ -1151,7 +1227,7 @@ static void child(struct snapshot *then)
 
 void *forks(void *arg)
 {
-	struct snapshot then[8];
+	struct snapshot then[MAX_ARENAS];
 
 	start(arg);
 	while (!load_acq(&ctl->stop) && !load_acq(&ctl->failed)) {

@@ -39,7 +39,9 @@ const char *const op_names[NR_OPS] = {
 	[OP_HUGE_ADVICE] = "MADV_(NO)HUGEPAGE", [OP_KSM_ADVICE] = "MADV_(UN)MERGEABLE",
 	[OP_MPROTECT] = "mprotect of a part", [OP_MPROTECT_ALL] = "mprotect of all",
 	[OP_MOVE] = "mremap of all", [OP_MOVE_PIECE] = "mremap of a part and back",
-	[OP_MAP_OVER] = "mmap over", [OP_MLOCK] = "mlock", [OP_SIGNAL] = "signal",
+	[OP_MAP_OVER] = "mmap over", [OP_TRUNCATE] = "truncate", [OP_PUNCH] = "hole punched",
+	[OP_COLLAPSE_FILE] = "collapse by another mapping", [OP_MIRROR] = "load by another mapping",
+	 [OP_MLOCK] = "mlock", [OP_SIGNAL] = "signal",
 	[OP_CLEAR_REFS] = "clear_refs", [OP_PAGEMAP] = "pagemap", [OP_MINCORE] = "mincore",
 	[OP_MIGRATE] = "move_pages", [OP_FORK] = "fork", [OP_FORK_CHECK] = "guard hit in a child",
 	[OP_VFORK] = "vfork", [OP_UFFD_REGISTER] = "UFFDIO_REGISTER",
@@ -126,6 +128,8 @@ static void check_memory(unsigned long pages, unsigned long tables)
 
 		for (int i = 0; i < 3; i++)
 			munmap(a->room[i], a->roomy);
+		if (a->flags & A_FILE)
+			munmap(a->room[3], a->mirror_room);
 	}
 	own_memory(&now, &nowtables);
 	/* The kernel counts for each CPU, in batches, so leave some room */

@@ -38,6 +38,7 @@
 #define MAX_PAGES	8192
 #define MAX_WORKERS	32
 #define MAX_SPAN	8
+#define MAX_ARENAS	10
 
 /*
  * A POISON fails the run if other threads fault in more pages of its range during
@@ -91,6 +92,8 @@ struct slot {
 #define A_MOVE		8U
 #define A_EXEC		16U
 #define A_BIG		32U
+#define A_FILE		64U	/* of a memfd, the end of which comes and goes */
+#define A_SHARED	128U	/* the file's own pages, not private copies */
 
 struct arena {
 	const char *name;
@@ -98,8 +101,11 @@ struct arena {
 	size_t pages, nslots;
 	char *home[2], *park;		/* each with room for all pages */
 	char *base;			/* one of home[] */
-	char *room[3];			/* the mappings around the three */
-	size_t roomy;			/* bytes of each */
+	int file;
+	char *mirror;			/* another mapping of the file, without guards */
+	size_t tail;			/* where the part that truncate takes begins */
+	char *room[4];			/* the mappings around the three, and the mirror's */
+	size_t roomy, mirror_room;	/* bytes of each; of the last */
 	uint64_t seq;			/* odd while base changes */
 	uint64_t readonly;		/* odd while not writable */
 	int geometry;			/* a lock for changes of mappings */
@@ -117,6 +123,7 @@ enum op {
 	OP_DONTNEED, OP_FREE, OP_COLD, OP_PAGEOUT, OP_WILLNEED, OP_POPULATE,
 	OP_COLLAPSE, OP_HUGE_ADVICE, OP_KSM_ADVICE,
 	OP_MPROTECT, OP_MPROTECT_ALL, OP_MOVE, OP_MOVE_PIECE, OP_MAP_OVER,
+	OP_TRUNCATE, OP_PUNCH, OP_COLLAPSE_FILE, OP_MIRROR,
 	OP_MLOCK, OP_SIGNAL, OP_CLEAR_REFS, OP_PAGEMAP, OP_MINCORE, OP_MIGRATE,
 	OP_FORK, OP_FORK_CHECK, OP_VFORK,
 	OP_UFFD_REGISTER, OP_UFFD_UNREGISTER, OP_UFFD_COPY, OP_UFFD_ZERO,
@@ -164,7 +171,7 @@ struct control {
 	uint64_t most_share, most_accesses, most_ns, most_switches;
 	uint64_t wrong_calls;
 	size_t narenas;
-	struct arena arena[8];
+	struct arena arena[MAX_ARENAS];
 	struct worker worker[MAX_WORKERS];
 };
 
@@ -214,6 +221,8 @@ void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern const size_t positions[4];
 void arenas_describe(void);
 void arenas_map(void);
+char *slot_map(const struct arena *a, size_t first, size_t pages, char *at);
+bool in_tail(const struct arena *a, const struct slot *s);
 bool slot_take(struct slot *s, uint64_t *old, unsigned int states);
 void slot_put(struct slot *s, enum state state);
 void slot_poisoning(struct slot *s);
@@ -226,6 +235,8 @@ uint64_t value(const struct arena *a, size_t page, size_t position);
 uint64_t private_value(const struct arena *a, size_t page, uint64_t seq);
 bool geometry_trylock(struct arena *a);
 void geometry_unlock(struct arena *a);
+/* Those that fail set got_sigbus if that was why */
+extern __thread bool got_sigbus;
 bool try_load(const volatile void *p, uint64_t *v);
 bool try_store(volatile void *p, uint64_t v);
 bool try_fetch(const volatile void *p);
@@ -260,5 +271,7 @@ ssize_t guard_advise_vector(void *iov, size_t n, int advice);
 int other_advise(void *addr, size_t length, int advice);
 pid_t wrong_fork(void);
 bool wrong_copy(void *addr);
+int wrong_truncate(const struct arena *a, size_t pages);
+int wrong_punch(const struct arena *a, size_t first, size_t pages);
 
 #endif

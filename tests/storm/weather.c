@@ -116,6 +116,7 @@ static void khugepaged(void)
 	put(THP "khugepaged/max_ptes_none", random_below(2) ? "511" : "0");
 	put(THP "khugepaged/max_ptes_swap", random_below(2) ? "511" : "64");
 	put(THP "enabled", random_below(2) ? "madvise" : "always");
+	put(THP "shmem_enabled", random_below(2) ? "never" : "always");
 	put(THP "defrag", random_below(2) ? "madvise" : "always");
 	did(OP_W_KHUGEPAGED, ok && number(THP "khugepaged/full_scans", NULL));
 }

@@ -32,6 +32,9 @@ static const struct {
 	{ "copy", "UFFDIO_COPY drops a guard" },
 	{ "restarts", "POISON begins anew as long as others bring pages in" },
 	{ "eintr", "POISON tells of signals" },
+	{ "truncate", "truncate drops guards" },
+	{ "punch", "punching a hole drops guards" },
+	{ "dirty", "POISON loses what is dirty in a file" },
 };
 
 bool wrong_known(const char *name)
@@ -72,13 +75,15 @@ int guard_advise(void *addr, size_t length, int advice)
 		size_t length;
 	} later;
 	static __thread unsigned int calls;
-	size_t pages = length / PAGE;
+	size_t pages = length / PAGE, page;
 	char *p = addr;
+	const struct arena *a;
 
 	calls++;
 	if (!wrong)
 		return madvise(p, length, advice);
 
+	a = arena_at(p, &page);
 	if (is("late") && later.addr) {
 		madvise(later.addr, later.length, ADV_POISON);
 		later.addr = NULL;
@@ -111,7 +116,10 @@ int guard_advise(void *addr, size_t length, int advice)
 	}
 	if (is("beyond"))
 		madvise(p + length, PAGE, MADV_DONTNEED);
-	if (is("restarts")) {
+	/* It fails if the memory is not shared */
+	if (is("dirty"))
+		madvise(p, length, MADV_REMOVE);
+	if (is("restarts") && (!a || !(a->flags & A_FILE))) {
 		int patience = 0;
 
 		/* Give the others time, so that the storm finds this on busy machines too */
@@ -177,6 +185,28 @@ pid_t wrong_fork(void)
 				madvise(ctl->arena[n].home[i], ctl->arena[n].pages * PAGE,
 					ADV_UNPOISON);
 	return pid;
+}
+
+/* Makes the file shorter. */
+int wrong_truncate(const struct arena *a, size_t pages)
+{
+	int r = ftruncate(a->file, (off_t)(pages * PAGE));
+
+	if (is("truncate"))
+		madvise(a->base + pages * PAGE, (a->pages - pages) * PAGE, ADV_UNPOISON);
+	return r;
+}
+
+int wrong_punch(const struct arena *a, size_t first, size_t pages)
+{
+	char *p = load_acq(&a->base) + first * PAGE;
+
+	if (is("punch"))
+		madvise(p, pages * PAGE, ADV_UNPOISON);
+	if ((a->flags & A_SHARED) && random_below(2))
+		return madvise(a->mirror + first * PAGE, pages * PAGE, MADV_REMOVE);
+	return fallocate(a->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)(first * PAGE), (off_t)(pages * PAGE));
 }
 
 bool wrong_copy(void *addr)
