@@ -6,6 +6,7 @@
  */
 #include "rt.h"
 #include <dlfcn.h>
+#include <sys/stat.h>
 
 static int broken(const char *name)
 {
@@ -53,6 +54,161 @@ static size_t at_most(size_t len)
 	return len > 4096 * page_size() ? 4096 * page_size() : len;
 }
 
+/* The guards that a right kernel would have kept */
+static void drop(void *addr, size_t len)
+{
+	real_madvise(addr, len, MADV_GUARD_UNPOISON);
+}
+
+/* --- Mappings of files ----------------------------------------------------- */
+
+struct map {
+	char *from, *to;
+	unsigned long long offset, inode;
+	char perms[5], dev[16];
+};
+
+/* Calls @fn for each mapping of the program */
+static void each_map(void (*fn)(const struct map *, const void *), const void *arg)
+{
+	char buf[1 << 14], *line, *next;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
+		have += n;
+		buf[have] = 0;
+		for (line = buf; (next = strchr(line, '\n')); line = next + 1) {
+			unsigned long long from, to;
+			struct map m;
+
+			if (sscanf(line, "%llx-%llx %4s %llx %15s %llu", &from, &to, m.perms, &m.offset, m.dev,
+				   &m.inode) != 6)
+				continue;
+			m.from = (char *)(uintptr_t)from;
+			m.to = (char *)(uintptr_t)to;
+			fn(&m, arg);
+		}
+		have -= line - buf;
+		memmove(buf, line, have);
+	}
+	close(fd);
+}
+
+static struct map found;
+
+static void find(const struct map *m, const void *addr)
+{
+	if (m->from <= (const char *)addr && (const char *)addr < m->to)
+		found = *m;
+}
+
+static const struct map *map_of(const void *addr)
+{
+	found.inode = 0;
+	each_map(find, addr);
+	return &found;
+}
+
+/* Part of a file, and the advice for its mappings outside of a range of addresses */
+struct part {
+	unsigned long long from, to, inode;
+	const char *but, *but_end;
+	int advice;
+};
+
+static void advise_part(const struct map *m, const void *arg)
+{
+	const struct part *part = arg;
+	unsigned long long from = m->offset, to = m->offset + (m->to - m->from);
+
+	if (m->inode != part->inode || (m->from < part->but_end && part->but < m->to))
+		return;
+	if (from < part->from)
+		from = part->from;
+	if (to > part->to)
+		to = part->to;
+	if (from < to)
+		real_madvise(m->from + (from - m->offset), to - from, part->advice);
+}
+
+/* What is mapped there, in its other mappings */
+static void advise_others(const char *addr, size_t len, int advice)
+{
+	const struct map *m = map_of(addr);
+	const unsigned long long from = m->offset + (addr - m->from);
+	const struct part part = { from, from + len, m->inode, addr, addr + len, advice };
+
+	if (part.inode)
+		each_map(advise_part, &part);
+}
+
+static void drop_of_file(int fd, unsigned long long from, unsigned long long to)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st)) {
+		const struct part part = { from, to, st.st_ino, NULL, NULL, MADV_GUARD_UNPOISON };
+
+		each_map(advise_part, &part);
+	}
+}
+
+int ftruncate(int fd, off_t size)
+{
+	int (*real)(int, off_t) = (int (*)(int, off_t))(uintptr_t)dlsym(RTLD_NEXT, "ftruncate64");
+	int r = real(fd, size);
+
+	if (!r && broken("truncate-drops"))
+		drop_of_file(fd, size, ~0ull);
+	return r;
+}
+
+int fallocate(int fd, int mode, off_t from, off_t len)
+{
+	int (*real)(int, int, off_t, off_t) = (int (*)(int, int, off_t, off_t))(uintptr_t)dlsym(RTLD_NEXT, "fallocate64");
+	int r = real(fd, mode, from, len);
+
+	if (!r && broken("punch-drops"))
+		drop_of_file(fd, from, from + len);
+	return r;
+}
+
+int msync(void *addr, size_t len, int flags)
+{
+	int r = syscall(SYS_msync, addr, len, flags);
+
+	if (!r && broken("msync-drops"))
+		drop(addr, len);
+	return r;
+}
+
+int mincore(void *addr, size_t len, unsigned char *core)
+{
+	int r = syscall(SYS_mincore, addr, len, core);
+
+	/* As if only the page cache were asked */
+	if (!r && broken("mincore-cached") && map_of(addr)->inode && is_guard(addr))
+		core[0] = 1;
+	return r;
+}
+
+/* A private copy of a page that outlives its guard */
+static struct {
+	const char *addr;
+	uint32_t val[2];
+} kept;
+
+static bool is_copy(const char *p)
+{
+	const struct map *m = map_of(p);
+
+	return m->inode && !strncmp(m->perms, "rw-p", 4);
+}
+
+/* --- The calls -------------------------------------------------------------- */
+
 int madvise(void *addr, size_t len, int advice)
 {
 	char *p = addr;
@@ -74,7 +230,14 @@ int madvise(void *addr, size_t len, int advice)
 	case MADV_COLLAPSE:
 		if (broken("collapse-clears"))
 			real_madvise(addr, len, MADV_GUARD_UNPOISON);
+		if (broken("collapse-drops-others"))
+			advise_others(addr, len, MADV_GUARD_UNPOISON);
 		break;
+	case MADV_REMOVE:
+		r = real_madvise(addr, len, advice);
+		if (!r && broken("remove-drops"))
+			drop(addr, len);
+		return r;
 	case MADV_WILLNEED:
 		if (broken("willneed-clears"))
 			real_madvise(addr, len, MADV_GUARD_UNPOISON);
@@ -125,11 +288,53 @@ int madvise(void *addr, size_t len, int advice)
 			errno = EEXIST;
 			return -1;
 		}
+		/* As if pages were dropped before they are found to be dirty */
+		if (broken("loses-dirty") && len == page_size())
+			real_madvise(addr, len, MADV_REMOVE);
+		if (broken("hits-others") || broken("drops-others")) {
+			r = real_madvise(addr, len, advice);
+			if (!r && len <= at_most(len))
+				advise_others(addr, len, broken("hits-others") ? advice : MADV_GUARD_UNPOISON);
+			return r;
+		}
+		if (broken("keeps-copies") && len == page_size() && is_copy(p) && !is_guard(p)) {
+			kept.addr = p;
+			kept.val[0] = *(volatile uint32_t *)p;
+			kept.val[1] = *(volatile uint32_t *)(p + len - sizeof(uint32_t));
+		}
+		if (broken("read-only-refused") && !((uintptr_t)p % page_size()) && len && map_of(p)->inode &&
+		    found.perms[1] == '-') {
+			errno = EINVAL;
+			return -1;
+		}
+		if (broken("sealed-accepted")) {
+			r = real_madvise(addr, len, advice);
+			return r && errno == EPERM ? 0 : r;
+		}
+		/* Page by page, so that it refuses after it has begun */
+		if (broken("locked-in-part")) {
+			r = real_madvise(addr, len, advice);
+			if (!r || errno != EINVAL || (uintptr_t)p % page_size())
+				return r;
+			for (size_t i = 0; i < at_most(len); i += page_size())
+				if (real_madvise(p + i, page_size(), advice))
+					break;
+			errno = EINVAL;
+			return -1;
+		}
 		if (broken("toggles") && len == page_size() && is_guard(addr) &&
 		    !real_madvise(addr, len, MADV_GUARD_UNPOISON))
 			return 0;
 		break;
 	case MADV_GUARD_UNPOISON:
+		if (broken("keeps-copies") && p == kept.addr && len == page_size() && is_guard(p)) {
+			r = real_madvise(addr, len, advice);
+			if (!r && is_copy(p)) {
+				*(volatile uint32_t *)p = kept.val[0];
+				*(volatile uint32_t *)(p + len - sizeof(uint32_t)) = kept.val[1];
+			}
+			return r;
+		}
 		if (broken("unpoison-zaps")) {
 			r = real_madvise(addr, len, advice);
 			real_madvise(addr, len, MADV_DONTNEED);
@@ -140,12 +345,6 @@ int madvise(void *addr, size_t len, int advice)
 		break;
 	}
 	return real_madvise(addr, len, advice);
-}
-
-/* The guards that a right kernel would have kept */
-static void drop(void *addr, size_t len)
-{
-	real_madvise(addr, len, MADV_GUARD_UNPOISON);
 }
 
 int mprotect(void *addr, size_t len, int prot)
@@ -180,27 +379,10 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	return r;
 }
 
-/* All mappings of the program */
-static void drop_all(void)
+static void drop_all(const struct map *m, const void *only_files)
 {
-	char buf[1 << 14], *line, *next;
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	size_t have = 0;
-	ssize_t n;
-
-	while ((n = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
-		have += n;
-		buf[have] = 0;
-		for (line = buf; (next = strchr(line, '\n')); line = next + 1) {
-			unsigned long long from, to;
-
-			if (sscanf(line, "%llx-%llx", &from, &to) == 2)
-				drop((void *)(uintptr_t)from, to - from);
-		}
-		have -= line - buf;
-		memmove(buf, line, have);
-	}
-	close(fd);
+	if (!only_files || m->inode)
+		drop(m->from, m->to - m->from);
 }
 
 pid_t fork(void)
@@ -209,7 +391,9 @@ pid_t fork(void)
 	pid_t pid = real();
 
 	if (!pid && broken("fork-drops"))
-		drop_all();
+		each_map(drop_all, NULL);
+	if (!pid && broken("fork-drops-files"))
+		each_map(drop_all, "");
 	return pid;
 }
 

@@ -72,6 +72,7 @@ static void check_guard(const struct run *r, uint32_t pg)
 	uint32_t val[2];
 	int err;
 
+	sh->seen[SEEN_BEYOND] += !!(r->fl & F_EOF);
 	/* Rarely by a signal, which takes much longer than a system call */
 	switch (some(32)) {
 	case 0:

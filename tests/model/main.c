@@ -135,7 +135,7 @@ uint64_t probe_kernel(void)
 		found |= HAS_SMAPS;
 	if (x_soft_dirty(pg, 5) == 2)
 		found |= HAS_SOFTDIRTY;
-	if (!x_mmap(pg + 8, 1, PROT_READ, M_FILE, 0)) {
+	if (!x_mmap(pg + 8, 1, PROT_READ | PROT_WRITE, M_FILE, 0)) {
 		found |= HAS_FILE;
 		if (x_madvise(pg + 8, 1, MADV_GUARD_POISON))
 			rt_die("model: this kernel has guard pages in anonymous memory only");
@@ -517,10 +517,17 @@ static bool coverage(void)
 		[SEEN_READ_SEGV] = "SIGSEGV by a load from a guard", [SEEN_WRITE_SEGV] = "SIGSEGV by a store to one",
 		[SEEN_EFAULT] = "EFAULT by a system call on one", [SEEN_PAGES] = "pages probed",
 		[SEEN_FULL] = "times that all windows were checked",
+		[SEEN_BEYOND] = "guards found beyond the end of a file",
+		[SEEN_CUT] = "private copies that truncate dropped",
+		[SEEN_LOCKED_EMPTY] = "locked and empty, poisoned",
+		[SEEN_LOCKED_DROPPED] = "locked by default, poisoned",
+		[SEEN_LOCKED_REFUSED] = "locked and held, refused",
 	};
 	static const uint64_t seen_needs[NR_SEEN] = {
 		[SEEN_SWAPPED] = HAS_SWAP | HAS_LRU, [SEEN_HUGE] = HAS_THP | HAS_SCAN | HAS_SYSTEM,
 		[SEEN_KSM] = HAS_KSM | HAS_SYSTEM, [SEEN_WRITTEN] = HAS_ASYNC | HAS_SCAN,
+		[SEEN_BEYOND] = HAS_FILE, [SEEN_CUT] = HAS_FILE, [SEEN_LOCKED_EMPTY] = HAS_LOCKED,
+		[SEEN_LOCKED_DROPPED] = HAS_LOCKED, [SEEN_LOCKED_REFUSED] = HAS_LOCKED,
 	};
 	bool good = true;
 

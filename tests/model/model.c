@@ -340,6 +340,7 @@ void model_catch_up(void)
 			struct run *r = &runs[i];
 
 			if ((r->at & AT_FILE) && (uint32_t)run_file(r) == file && r->fp >= fp && r->st == DATA) {
+				sh->seen[SEEN_CUT] += r->n;
 				r->st = EMPTY;
 				r->fl &= F_EDGE;
 			}

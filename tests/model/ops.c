@@ -621,12 +621,16 @@ static int locked_model(uint32_t *pg, uint32_t end)
 		*pg = r.pg + r.n;
 	}
 	/* Where locking is the default, it is no wish for these pages */
-	if (lock_future)
+	if (lock_future) {
+		sh->seen[SEEN_LOCKED_DROPPED]++;
 		return 0;
+	}
 	held = holds(start, *pg - start);
 	/* There may be two VMAs, the first of which is done */
 	if (held && edge)
 		held = holds(start, edge - start) > 0 ? 1 : -1;
+	if (held >= 0)
+		sh->seen[held ? SEEN_LOCKED_REFUSED : SEEN_LOCKED_EMPTY]++;
 	return held < 0 ? 1 : held ? -EINVAL : 0;
 }
 
@@ -710,11 +714,33 @@ static void writing(struct op *o, uint32_t pg, uint32_t n)
 	A(3) = 1;
 }
 
+static void mapping_shared(uint32_t pg, uint32_t n)
+{
+	struct op *o = next_op();
+
+	mapping(o, pg, n);
+	A(3) = M_SHARED | M_FILE;
+}
+
+/* A huge page of a file, through a mapping without guards while another one has some */
+static void collapse_file(void)
+{
+	const uint32_t one = rnd(3), pg = PG(W_PMD, 5 + one * rt_ppt);
+	const uint32_t other = PG(W_PMD, 5 + (one + 1 + rnd(2)) % 3 * rt_ppt);
+
+	mapping_shared(pg, rt_ppt);
+	mapping_shared(other, rt_ppt);
+	writing(next_op(), pg + rnd(rt_ppt - 8), 1 + rnd(8));
+	advice(next_op(), other + rnd(rt_ppt - 8), 1 + rnd(8), V_POISON);
+	advice(next_op(), pg, rt_ppt, V_COLLAPSE);
+}
+
 static void gen_madvise(struct op *o)
 {
 	uint32_t pg, n;
 
-	pick_attr(advices[o->sub].on, AT_SHM, advices[o->sub].max, &pg, &n);
+	pick_attr(o->sub == V_POISON && !rnd(12) ? LOCKED : advices[o->sub].on, AT_SHM, advices[o->sub].max, &pg,
+		  &n);
 	/* Huge pages need whole ranges */
 	if ((o->sub == V_HUGEPAGE || o->sub == V_COLLAPSE) && rnd(4)) {
 		pg = PG(W_PMD, 5 + rnd(3) * rt_ppt);
@@ -731,6 +757,8 @@ static void gen_madvise(struct op *o)
 	A(0) = pg;
 	A(1) = n;
 	A(2) = advices[o->sub].value;
+	if (o->sub == V_COLLAPSE && has & HAS_FILE && rnd(2))
+		collapse_file();
 }
 
 /* Faults a range in, as MADV_POPULATE and mlock do; returns 0 or the error, and *done */
@@ -809,6 +837,11 @@ static enum outcome run_madvise(const struct op *o)
 
 	if (v == V_COLLAPSE) {
 		bool hole = false;
+
+		/* Where a huge page goes beyond the end of the file, Linux lets one touch all of it */
+		for_parts(p, pg, n)
+			if (p.fl & F_EOF)
+				return SKIPPED;
 
 		/* It may fail for many reasons, so only check for wrong success */
 		for_parts(p, pg, n)
@@ -1758,7 +1791,23 @@ static void gen_seal(struct op *o)
 {
 	static const int seals[] = { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE, F_SEAL_WRITE };
 
+	struct op *again;
+
 	A(0) = seals[o->sub];
+	if (A(0) != F_SEAL_WRITE || depth || rnd(2))
+		return;
+	/* It needs a file that nobody can write to */
+	for (int w = 0; w < W_BRK; w++) {
+		struct op *unmap = next_op();
+
+		unmap->code = code_of("munmap");
+		unmap->a[0] = PG(w, 0);
+		unmap->a[1] = rt_win[w].pages;
+	}
+	again = next_op();
+	again->code = o->code;
+	again->sub = o->sub;
+	again->a[0] = A(0);
 }
 
 static enum outcome run_seal(const struct op *o)
@@ -2429,7 +2478,7 @@ static bool too_dear(const struct op *o)
 	if (is_op(o, "hwpoison") || is_op(o, "offline"))
 		return rnd(20);
 	if (is_op(o, "seal"))
-		return rnd(20);
+		return rnd(4);
 	if (is_op(o, "clear_refs") || is_op(o, "soft_dirty"))
 		return rnd(2);
 	return false;

@@ -221,6 +221,23 @@ static void drop_fd(int *fd)
 	*fd = -1;
 }
 
+/* A file in a ramfs that is mounted nowhere */
+static int open_ramfs(void)
+{
+	int fd = -1;
+#ifdef SYS_fsopen
+	int fs = syscall(SYS_fsopen, "ramfs", 1), mount = -1;
+
+	if (fs >= 0 && !syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0))
+		mount = syscall(SYS_fsmount, fs, 1, 0);
+	if (mount >= 0)
+		fd = openat(mount, "model", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	close(mount);
+	close(fs);
+#endif
+	return fd;
+}
+
 void rt_files(void)
 {
 	const char *dir = getenv("TMPDIR");
@@ -231,9 +248,13 @@ void rt_files(void)
 	/* MFD_CLOEXEC | MFD_ALLOW_SEALING */
 	file_fd[MEMFD] = syscall(SYS_memfd_create, "model", 3);
 	snprintf(path, sizeof(path), "%s/model-XXXXXX", dir ? dir : "/tmp");
-	file_fd[DISK] = mkostemp(path, O_CLOEXEC);
-	if (file_fd[DISK] >= 0)
-		unlink(path);
+	if (!dir)
+		file_fd[DISK] = open_ramfs();
+	if (file_fd[DISK] < 0) {
+		file_fd[DISK] = mkostemp(path, O_CLOEXEC);
+		if (file_fd[DISK] >= 0)
+			unlink(path);
+	}
 	for (int i = 0; i < NR_FILES; i++)
 		if (file_fd[i] >= 0 && ftruncate(file_fd[i], (off_t)FILE_PAGES * rt_psz))
 			rt_die("ftruncate: %s", strerror(errno));

@@ -135,8 +135,8 @@ extern struct rt_fault rt_fault;
 #define RT_STACK (RT_STACK_PAGES + 17)
 void rt_init(char *stack);
 /*
- * Opens new files, of FILE_PAGES pages each: a memfd, and a file in $TMPDIR or /tmp
- * (the guest's is shared memory as well, so tests/model.t has another file system).
+ * Opens new files, of FILE_PAGES pages each: a memfd, and one of a file system that is
+ * not shared memory: in $TMPDIR, else, for root, in a ramfs of its own, else in /tmp.
  */
 void rt_files(void);
 enum { MEMFD, DISK, NR_FILES };
