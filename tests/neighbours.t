@@ -1,15 +1,34 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Runs the base's other selftests of mm (tests/neighbours.list) on both kernels: what
-# passes on the unpatched one must pass with the series. Each program is a test here,
-# which fails if its exit status or any of its results is worse on the patched kernel,
-# and is skipped if the program can run on neither.
+# Runs the base's other selftests of mm (tests/neighbours.list): what passes on the
+# unpatched kernel must pass with the series. Each program is a test here, which fails if
+# its exit status or any of its results is worse on the patched kernel, and is skipped if
+# the program can run on neither.
+#
+# The results on the unpatched kernel are in records/neighbours, a file for each version of
+# the source, which `tests/neighbours.t --record` writes. For another version, or with
+# RECORDS=, the test builds the unpatched kernel and boots both.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_tree
 need_tools gcc make perl
-need_image x86_64-base-unpatched x86_64-base
+DEBVER=''
+# shellcheck disable=SC1091 # kernel/fetch writes it
+. "$build/base.env" || bail "there is no build/base.env: run 'make tree'"
+records=${RECORDS-records/neighbours}
+record=$top/${records:-none}/$DEBVER.tsv
+if [ "${1:-}" = --record ]; then
+	[ -n "$DEBVER" ] || bail 'the source is a checkout of your own, which has no version to record: KVER=newest make tree'
+elif [ -n "$DEBVER" ] && [ -n "$records" ] && [ -s "$record" ]; then
+	need_image x86_64-base
+else
+	record=''
+	need_image x86_64-base
+fi
+if [ "${1:-}" = --record ] || [ -z "$record" ]; then
+	"$top/kernel/build" --unpatched >&2 || bail 'the unpatched kernel does not build: see above'
+fi
 [ -e "$build/headers/x86_64/include/linux/mman.h" ] || bail "there are no build/headers: run 'make headers'"
 
 list=$top/tests/neighbours.list
@@ -53,8 +72,6 @@ boot() {
 	tail -n 5 "$bin/$1.log" >>"$out"
 	verdict $status "$1: the guest came to the end${3:-}, without a kernel complaint"
 }
-boot x86_64-base-unpatched "$list"
-boot x86_64-base "$list"
 
 # results IMAGE: prints lines "PROGRAM TAB RESULT TAB NAME" with RESULT 2 (ok), 1
 # (skipped), 0 (not ok), and "PROGRAM TAB exit STATUS TAB its last message".
@@ -83,7 +100,30 @@ results() {
 		$name = $run . $name; $name .= " (" . $n{$name} . ")" if ++$n{$name} > 1;
 		print "$p\t$r\t$name\n"' "$bin/$1.log"
 }
-results x86_64-base-unpatched >"$tmp/was"
+unpatched=x86_64-base-unpatched
+if [ "${1:-}" = --record ]; then
+	boot $unpatched "$list"
+	[ "$failed" = 0 ] || done_testing
+	results $unpatched >"$tmp/was"
+	works "all $(grep -cvE '^(#|$)' "$list") programs came to their end" \
+		[ "$(grep -c '	exit [0-9]*	' "$tmp/was")" = "$(grep -cvE '^(#|$)' "$list")" ]
+	[ "$failed" = 0 ] || done_testing
+	mkdir -p "${record%/*}" && {
+		echo '# SPDX-License-Identifier: GPL-2.0'
+		echo "# Written by tests/neighbours.t --record, $(date -u +%Y-%m-%d): Linux $DEBVER without the series."
+		echo '# PROGRAM, RESULT (2 ok, 1 skipped, 0 not ok, or exit STATUS), NAME or last message.'
+		cat "$tmp/was"
+	} >"$record.new" && mv "$record.new" "$record"
+	verdict $? "recorded in ${record#"$top/"}"
+	done_testing
+elif [ -n "$record" ]; then
+	grep -v '^#' "$record" >"$tmp/was"
+	sed -n 's/^# Written by/# the unpatched kernel:/p' "$record"
+else
+	boot $unpatched "$list"
+	results $unpatched >"$tmp/was"
+fi
+boot x86_64-base "$list"
 results x86_64-base >"$tmp/is"
 
 compare() {
@@ -96,7 +136,7 @@ compare() {
 		END {
 			if (!ended[1] && !ended[2]) { print "BAD\tneither guest came to it"; exit }
 			if (!ended[2]) { print "BAD\tdid not end on the patched kernel"; exit }
-			if (!ended[1]) { print "BAD\tdid not end on the unpatched kernel: nothing to compare with"; exit }
+			if (!ended[1]) { print "BAD\thas not ended on the unpatched kernel: nothing to compare with; tests/neighbours.t --record"; exit }
 			if (status[2] == 126 || status[2] == 127) { print "BAD\tcannot be run: " last[2]; exit }
 			was = better_exit(status[1]); is = better_exit(status[2])
 			if (is < was || (status[2] == 124 && status[1] != 124))
