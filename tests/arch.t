@@ -38,14 +38,10 @@ boot() { # SECONDS COMMAND...
 }
 
 # --- the machine
-printf '%s\n' '#include <stdio.h>' '#include <sys/utsname.h>' '#include <unistd.h>' 'int main(void)' '{' \
-	'	struct utsname u;' '	int one = 1;' '	uname(&u);' \
-	'	printf("%s\t%ld\t%zu\t%s\t%s\n", u.machine, sysconf(_SC_PAGESIZE), 8 * sizeof(long),' \
-	'	       *(char *)&one ? "little" : "big", u.release);' '	return 0;' '}' >"$tmp/what.c"
-works "$called: a program is built" "$cc" -static -o "$place/what" "$tmp/what.c"
-boot 300 "$place/what" >"$tmp/what" 2>"$out"
+works "$called: a program is built" build_programs CC="$cc" O="$place" machine
+boot 300 "$place/machine" >"$tmp/machine" 2>"$out"
 status=$?
-IFS='	' read -r machine page bits order release <"$tmp/what" || status=1
+IFS='	' read -r machine page bits order release <"$tmp/machine" || status=1
 verdict $status "$called: boots: ${machine:-?}, pages of ${page:-?} bytes, ${bits:-?} bits, ${order:-?}-endian"
 [ "$status" = 0 ] || done_testing
 fact machine "$machine"

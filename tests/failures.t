@@ -9,18 +9,12 @@ set -u
 need_image "${IMAGE:-x86_64-base}"
 cd "$top" || exit 1
 
-mkdir -p build/tests/failures || exit 1
-cc -O2 -static -Wall -Wextra -Werror -o build/tests/failures/failures.new \
-	tests/failures/failures.c >"$out" 2>&1 || {
-	sed 's/^/# /' "$out"
-	bail 'tests/failures does not compile'
-}
-mv build/tests/failures/failures.new build/tests/failures/failures || exit 1
+build_programs failures >"$out" 2>&1 || bail "tests/failures does not compile: $(head -n 1 "$out")"
 
 # shellcheck disable=SC2086 # words
 vm/run -q --image "${IMAGE:-x86_64-base}" --cpus 2 --mem 1G \
 	${FAILURES_APPEND:+--append "$FAILURES_APPEND"} --timeout "${FAILURES_TIMEOUT:-600}" -- \
-	tests/failures/guest build/tests/failures/failures \
+	tests/failures/guest build/tests/bin/failures \
 	${FAILURES:-memcg killed fatal fatal-populated signal limits overcommit}
 status=$?
 [ $status = 0 ] || echo "# vm/run: status $status"

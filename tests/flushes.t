@@ -6,13 +6,11 @@
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
-need_tools gcc perl
+need_tools gcc make perl
 need_image "${IMAGE:-x86_64-base}"
 
-bin=$build/tests/flushes
-works 'tests/flushes.c compiles' \
-	gcc -O2 -static -pthread -Wall -Wextra -Werror -o "$bin" "$top/tests/flushes.c"
+works 'tests/flushes.c compiles' build_programs flushes
 [ "$failed" = 0 ] || done_testing
 guest_tap 'flushes' "$top/vm/run" -q --image "${IMAGE:-x86_64-base}" --cpus 8 --timeout 1200 -- \
-	"$bin" "${CALLS:-20}"
+	"$build/tests/bin/flushes" "${CALLS:-20}"
 done_testing

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # include/guard_pages.h compiles as C and C++, strictly, with gcc and clang, for 64 and
-# 32 bits. tests/helper.c passes on a kernel with guards (x86_64-base), without them
-# (x86_64-base-unpatched), and on the kernel of this machine.
+# 32 bits. tests/helper.c passes on a kernel with guards (x86_64-base), without them, and
+# on the kernel of this machine.
 set -u
 
 # In the guest, run every program, even if one fails.
@@ -16,11 +16,20 @@ if [ "${1:-}" = guest ]; then
 	done
 	exit 0
 fi
+# Both kernels in one boot.
+if [ "${1:-}" = guest-both ]; then
+	without=$2
+	shift 2
+	sh "$0" guest poison "$@"
+	echo 'kernel without'
+	"$without" sh "$0" guest fallback "$@"
+	exit 0
+fi
 
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_tools gcc g++ clang clang++ perl
-need_image x86_64-base x86_64-base-unpatched
+need_image x86_64-base ${WITHOUT:+x86_64-base-unpatched}
 [ -e "$build/headers/x86_64/include/asm/errno.h" ] || bail "there are no build/headers: run 'make headers'"
 bin=$build/tests/helper
 rm -rf "$bin"
@@ -79,20 +88,20 @@ verdict $? '-std=c99 without _DEFAULT_SOURCE: says what to define'
 # results WHAT STATUS FILE: prints the results of the programs in FILE as TAP of ours.
 results() {
 	perl -ne '
-		BEGIN { ($what, $n) = splice @ARGV, 0, 2; }
+		BEGIN { $what = shift }
 		sub ended {
 			return unless defined $program;
 			my $well = defined $status && $status <= 1 && defined $plan && $plan == $seen;
-			printf "%sok %d - %s, %s: ran all its tests\n", $well ? "" : "not ", ++$n, $what, $program;
+			printf "%sok - %s, %s: ran all its tests\n", $well ? "" : "not ", $what, $program;
 			undef $program;
 		}
 		if (/^program (.*)/) { ended(); ($program, $plan, $seen, $status) = ($1, undef, 0, undef); $programs++ }
 		elsif (/^status (\d+)/) { $status = $1; ended() }
 		elsif (/^1\.\.(\d+)/) { $plan = $1 }
-		elsif (/^(not )?ok \d+ - (.*)/) { $seen++; printf "%sok %d - %s, %s: %s\n", $1 // "", ++$n, $what, $program, $2 }
+		elsif (/^(not )?ok \d+ - (.*)/) { $seen++; printf "%sok - %s, %s: %s\n", $1 // "", $what, $program, $2 }
 		else { print /^#/ ? $_ : "# $_" }
-		END { ended(); printf "not ok %d - %s: programs were run\n", ++$n, $what unless $programs }
-	' "$1" "$count" "$3" >"$tmp/results"
+		END { ended(); printf "not ok - %s: programs were run\n", $what unless $programs }
+	' "$1" "$3" >"$tmp/results"
 	cat "$tmp/results"
 	bad=$(grep -c '^not ok' "$tmp/results")
 	count=$((count + $(grep -cE '^(not )?ok' "$tmp/results")))
@@ -102,15 +111,27 @@ results() {
 	verdict $? "$1: ended by itself, without a kernel complaint"
 }
 
-run_in() { # IMAGE EXPECTED
-	vm/run -q --image "$1" --timeout 1200 -- tests/helper.t guest "$2" \
+run_in() { # IMAGE ARGUMENTS
+	image=$1
+	shift
+	vm/run -q --image "$image" --timeout 1200 -- tests/helper.t "$@" \
 		"$bin/gcc" "$bin/clang++-20" "$bin/gcc-32" >"$tmp/said" 2>"$tmp/err" </dev/null
 	status=$?
 	sed 's/^/# /' "$tmp/err"
-	results "$1" $status "$tmp/said"
 }
-run_in x86_64-base poison
-run_in x86_64-base-unpatched fallback
+works 'tests/without.c compiles' build_programs without
+if [ -n "$without" ]; then
+	run_in x86_64-base guest-both "$without"
+	sed '/^kernel without$/,$d' "$tmp/said" >"$tmp/with"
+	sed '1,/^kernel without$/d' "$tmp/said" >"$tmp/without"
+	results x86_64-base $status "$tmp/with"
+	results 'without guards' $status "$tmp/without"
+else
+	run_in x86_64-base guest poison
+	results x86_64-base $status "$tmp/said"
+	run_in x86_64-base-unpatched guest fallback
+	results 'without guards' $status "$tmp/said"
+fi
 
 here=$("$bin/gcc" which)
 echo "# this machine's kernel, $(uname -r): $here"

@@ -3,45 +3,19 @@
 # Runs the scripts of kernel/ with good and bad input on a source tree of five files.
 # Takes seconds, without kernel build or network. TAP.
 set -u
-top=$(cd "$(dirname "$0")/.." && pwd -P)
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 130' INT TERM HUP
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
+dir=$tmp
 export BUILD="$dir/build" SERIES="$dir/series"
 export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@localhost GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@localhost
-export GIT_CONFIG_GLOBAL=/dev/null
 unset KSRC KVER FORCE UPTO KERNEL_LOCKED
 mkdir "$dir/series"
-n=0
-out=$dir/out
-
-ok()
-{
-	n=$((n + 1))
-	echo "ok $n - $1"
-}
-
-not_ok()
-{
-	n=$((n + 1))
-	echo "not ok $n - $1"
-	sed 's/^/#   /' "$out"
-}
-
 is() # NAME WANT HAVE
 {
 	if [ "$2" = "$3" ]; then ok "$1"; else
 		printf 'want: %s\nhave: %s\n' "$2" "$3" >"$out"
 		not_ok "$1"
 	fi
-}
-
-# works NAME COMMAND...
-works()
-{
-	what=$1
-	shift
-	if "$@" >"$out" 2>&1; then ok "$what"; else not_ok "$what"; fi
 }
 
 # fails NAME WORDS COMMAND...: the status must not be 0, stderr one line with these words.
@@ -59,10 +33,13 @@ fails()
 	fi
 }
 
-fetch() { KSRC=${1:-} "$top/kernel/fetch"; }
-kver() { KVER=$1 "$top/kernel/fetch"; }
-force() { FORCE=1 "$@"; }
-upto() { UPTO=$1 "$top/kernel/tree"; }
+# shellcheck disable=SC2317 # fails and works call these by name
+{
+	fetch() { KSRC=${1:-} "$top/kernel/fetch"; }
+	kver() { KVER=$1 "$top/kernel/fetch"; }
+	force() { FORCE=1 "$@"; }
+	upto() { UPTO=$1 "$top/kernel/tree"; }
+}
 t=$BUILD/linux
 gt() { git -C "$t" "$@"; }
 
@@ -339,8 +316,7 @@ if command -v ccache >/dev/null; then
 	compiled c.c >/dev/null
 	is 'the rest comes from the cache' 1 "$(CCACHE_DIR=$dir/cc/cache ccache --print-stats | sed -n 's/^direct_cache_hit[[:space:]]*//p')"
 else
-	n=$((n + 1))
-	echo "ok $n - the cache and .incbin # SKIP no ccache"
+	skip 'the cache and .incbin' 'no ccache'
 fi
 
 # --- no option occurs twice in a fragment
@@ -356,4 +332,4 @@ lost=$(sed -n 's/^\([a-z-]*\):.*##.*/\1/p' "$top/Makefile" | while read -r targe
 done)
 is 'make help lists every entry' '' "$lost"
 
-echo "1..$n"
+done_testing

@@ -29,20 +29,20 @@ count=0 failed=0
 # ok NAME: the test is passed.
 ok() {
 	count=$((count + 1))
-	echo "ok $count - $1"
+	echo "ok - $1"
 }
 
 # not_ok NAME: it is not; $out says why.
 not_ok() {
 	count=$((count + 1))
 	failed=$((failed + 1))
-	echo "not ok $count - $1"
+	echo "not ok - $1"
 	head -n 40 "$out" | sed 's/^/#   /'
 }
 
 skip() { # NAME REASON
 	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
+	echo "ok - $1 # SKIP $2"
 }
 
 # verdict STATUS NAME: passed if the status is 0.
@@ -77,7 +77,7 @@ done_testing() {
 # "Bail out!" would stop the other .t files as well.)
 bail() {
 	count=$((count + 1))
-	echo "not ok $count - $*"
+	echo "not ok - $*"
 	echo "1..$count"
 	echo "$me: $*" >&2
 	exit 1
@@ -102,6 +102,15 @@ need_image() {
 			bail "there is no image $image: run 'make images'"
 	done
 }
+
+# The kernel without guards that programs are tried on: the filter of tests/without.c,
+# which `build_programs without` builds. With WITHOUT=unpatched, as in make soak, there
+# is none, and the image x86_64-base-unpatched is booted.
+# shellcheck disable=SC2034 # for those who source this
+case ${WITHOUT:-filter} in
+filter) without=$build/tests/bin/without ;;
+*) without='' ;;
+esac
 
 # archive REF DIR PATH...: these paths of build/linux at REF, as files in DIR;
 # does nothing if they are there. In a shell of its own: its callers have a dir too.
@@ -162,13 +171,20 @@ kselftest_build() (
 	done <"$tmp/programs"
 	# shellcheck disable=SC2086 # $cc may have flags
 	selftest_make "$src" "$into" "$@" &&
-		$cc -O2 -Wall -Wextra -static -isystem "$build/headers/${arch:-x86_64}/include" \
-			-o "$into/each.new" "$top/tests/each.c" &&
-		mv "$into/each.new" "$into/each" && cp "$tmp/programs" "$into/programs"
+		build_programs CC="$cc -isystem $build/headers/${arch:-x86_64}/include" O="$into" each &&
+		cp "$tmp/programs" "$into/programs"
 )
 
-# guest_tap NAME COMMAND...: a kselftest's TAP, with numbers that go on from ours,
-# as it comes. What it says in comments passes. Sets plan, seen, bad and skipped.
+# build_programs NAME... [O=DIR] [CC=COMPILER]: tests/Makefile builds them in build/tests/bin.
+# Two tests may want the same at the same time.
+build_programs() (
+	mkdir -p "$build/tests" && exec 9>"$build/tests/make.lock" && flock 9 || exit
+	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES ARCH CROSS_COMPILE CC CFLAGS O
+	make -s -C "$top/tests" O="$build/tests/bin" "$@" 9>&-
+)
+
+# guest_tap NAME COMMAND...: a guest's TAP as ours, as it comes, with NAME before the name
+# of each test. What it says in comments passes. Sets plan, seen, bad and skipped.
 guest_tap() {
 	name=$1
 	shift
@@ -177,14 +193,14 @@ guest_tap() {
 		"$@" </dev/null
 		echo $? >"$tmp/status"
 	} | perl -ne '
-		BEGIN { $| = 1; ($name, $n, $file) = splice @ARGV, 0, 3; }
+		BEGIN { $| = 1; ($name, $file) = splice @ARGV, 0, 2; }
 		if (/^1\.\.(\d+)(.*)/) { $plan = $1; $all = $2; }
 		elsif (/^(not )?ok\b *\d* *-? *(.*)/) {
 			($not, $what) = ($1 // "", $2);
 			$seen++;
 			$bad++ if $not;
 			$skip++ if !$not && $what =~ /# *SKIP/i;
-			printf "%sok %d - %s: %s\n", $not, ++$n, $name, $what;
+			print "${not}ok - $name: $what\n";
 		}
 		elsif (/^#/) { print }
 		elsif (/\S/) { print "# $_" }
@@ -192,7 +208,7 @@ guest_tap() {
 			open F, ">", $file or die;
 			printf F "%s %d %d %d\n", $plan // "none", $seen // 0, $bad // 0, $skip // 0;
 			close F or die;
-		}' "$name" "$count" "$tmp/said"
+		}' "$name" "$tmp/said"
 	status=$(cat "$tmp/status")
 	read -r plan seen bad skipped <"$tmp/said" || plan=none seen=0 bad=0 skipped=0
 	count=$((count + seen))

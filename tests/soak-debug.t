@@ -34,10 +34,10 @@ guest() {
 			tests/failures/debug "$@" </dev/null
 		echo $? >"$tmp/status"
 	} 2>&1 | tee "$build/tests/debug-$name.log" | perl -ne '
-		BEGIN { $| = 1; $n = shift }
+		BEGIN { $| = 1 }
 		if (/^\s*1\.\.\d+/) { next }
-		if (/^(not ok|ok)\b *\d* *-? *(.*)/) { $n++; print "$1 $n - '"$name"': $2\n"; next }
-		s/^(?!#)/# /; print;' "$count" >"$tmp/tap"
+		if (/^(not ok|ok)\b *\d* *-? *(.*)/) { print "$1 - '"$name"': $2\n"; next }
+		s/^(?!#)/# /; print;' >"$tmp/tap"
 	cat "$tmp/tap"
 	new=$(grep -c '^ok ' "$tmp/tap") bad=$(grep -c '^not ok ' "$tmp/tap")
 	count=$((count + new + bad)) failed=$((failed + bad))
@@ -46,11 +46,8 @@ guest() {
 	verdict $? "$name: all of it passed, the kernel had nothing to say, kmemleak nothing to report"
 }
 
-mkdir -p build/tests/failures build/tests/storm || exit 1
-works 'tests/failures compiles' cc -O2 -static -Wall -Wextra -Werror \
-	-o build/tests/failures/failures.debug tests/failures/failures.c
-works 'tests/storm compiles' cc -O2 -static -pthread -Wall -Wextra -Werror \
-	-o build/tests/storm/storm.debug tests/storm/*.c
+works 'tests/failures compiles' build_programs failures
+works 'tests/storm compiles' build_programs storm
 if wanted kselftest; then
 	selftests series "$build/tests/selftests-series" || bail 'cannot extract the selftests from build/linux'
 	works 'the selftest compiles' kselftest_build "$build/tests/selftests-series" "$top/$place" 'cc -static'
@@ -60,12 +57,12 @@ fi
 [ "$failed" = 0 ] || done_testing
 
 ! wanted inject || guest inject 3600 \
-	tests/failures/guest build/tests/failures/failures.debug inject
-! wanted failures || guest failures 3600 tests/failures/guest build/tests/failures/failures.debug \
+	tests/failures/guest build/tests/bin/failures inject
+! wanted failures || guest failures 3600 tests/failures/guest build/tests/bin/failures \
 	memcg killed fatal fatal-populated signal limits overcommit
 ! wanted kselftest || guest kselftest 7200 $place/each $place/programs
 # shellcheck disable=SC2086 # words
 ! wanted model || guest model 7200 $place/model/model ${MODEL:-}
 ! wanted storm || NUMA=2 guest storm $((${STORM_SECONDS:-300} * 3 + 1800)) \
-	tests/storm/guest build/tests/storm/storm.debug "${STORM_SECONDS:-300}" only 21
+	tests/storm/guest build/tests/bin/storm "${STORM_SECONDS:-300}" only 21
 done_testing

@@ -23,7 +23,7 @@ for image in $patched $unpatched; do
 done
 cd "$top" || exit 1
 place=build/tests/kcsan
-mkdir -p $place build/tests/storm || exit 1
+mkdir -p $place || exit 1
 
 wanted() {
 	case " $parts " in *" $1 "*) ;; *) return 1 ;; esac
@@ -59,20 +59,20 @@ guest() {
 
 : >"$tmp/$patched.log"
 : >"$tmp/$unpatched.log"
-works 'tests/storm compiles' cc -O2 -static -pthread -o build/tests/storm/storm.kcsan tests/storm/*.c
+works 'tests/storm compiles' build_programs storm
 selftests series "$build/tests/selftests-series" || bail 'cannot extract the selftests from build/linux'
 works 'the selftest compiles' kselftest_build "$build/tests/selftests-series" "$top/$place" 'cc -static'
 works 'the model checker compiles' make -s -C tests/model O="$top/$place/model" "$top/$place/model/model"
-works 'tests/others compiles' cc -O2 -static -o $place/advise tests/others/advise.c
+works 'tests/others compiles' build_programs advise
 [ "$failed" = 0 ] || done_testing
 
 ! wanted kselftest || guest kselftest $patched 7200 $place/each $place/programs
 # shellcheck disable=SC2086 # words
 ! wanted model || guest model $patched 7200 $place/model/model ${MODEL:---system --seeds 1-4 --ops 10000 --jobs 2}
 ! wanted storm || guest storm $patched $((${STORM_SECONDS:-300} * 3 + 1800)) \
-	tests/storm/guest build/tests/storm/storm.kcsan "${STORM_SECONDS:-300}" only 31
+	tests/storm/guest build/tests/bin/storm "${STORM_SECONDS:-300}" only 31
 ! wanted unpatched || guest unpatched $unpatched 7200 \
-	tests/others/guest "${OTHERS_SECONDS:-10}" tests/others/list $place/advise
+	tests/others/guest "${OTHERS_SECONDS:-10}" tests/others/list build/tests/bin/advise
 
 # The functions that the series adds or changes: those that git names above its hunks,
 # and those that it defines.

@@ -14,13 +14,13 @@ cd "$top" || exit 1
 
 bin=build/tests/others
 mkdir -p $bin || exit 1
-works 'tests/others compiles' cc -O2 -static -Wall -Wextra -Werror -o $bin/advise tests/others/advise.c
+works 'tests/others compiles' build_programs advise
 [ "$failed" = 0 ] || done_testing
 
 boot() {
 	echo "# vm/run --image $1"
 	vm/run -q --image "$1" --cpus 2 --numa 2 --mem 1G --swap 256M --timeout 3600 -- \
-		tests/others/guest "${OTHERS_SECONDS:-10}" tests/others/list $bin/advise \
+		tests/others/guest "${OTHERS_SECONDS:-10}" tests/others/list build/tests/bin/advise \
 		>$bin/"$1.log" 2>"$out"
 	verdict $? "$1: the guest came to the end, and its kernel had nothing to say"
 }

@@ -9,18 +9,12 @@ set -u
 need_image "${IMAGE:-x86_64-base}"
 cd "$top" || exit 1
 
-mkdir -p build/tests/storm || exit 1
-cc -O2 -static -pthread -Wall -Wextra -Werror -o build/tests/storm/storm.new tests/storm/*.c \
-	>"$out" 2>&1 || {
-	sed 's/^/# /' "$out"
-	bail 'tests/storm does not compile'
-}
-mv build/tests/storm/storm.new build/tests/storm/storm || exit 1
+build_programs storm >"$out" 2>&1 || bail "tests/storm does not compile: $(head -n 1 "$out")"
 
 # shellcheck disable=SC2086 # seeds are words
 vm/run -q --image "${IMAGE:-x86_64-base}" --cpus 2 --numa 2 --mem 1G --swap 256M \
 	${STORM_APPEND:+--append "$STORM_APPEND"} --timeout "${STORM_TIMEOUT:-600}" -- \
-	tests/storm/guest build/tests/storm/storm "${STORM_SECONDS:-40}" \
+	tests/storm/guest build/tests/bin/storm "${STORM_SECONDS:-40}" \
 	${STORM_ONLY:+only} ${STORM_SEEDS:-1}
 status=$?
 [ $status = 0 ] || echo "# vm/run: status $status"

@@ -5,41 +5,31 @@
 # shellcheck disable=SC2016 # the guest expands text in single quotes
 set -u
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/lib.sh"
 vm=$top/vm/run
 image=${IMAGE:-x86_64-base}
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/vm.t.XXXXXX") || exit 1
+[ -f "$image" ] || need_image "$image"
 pids=''
 # shellcheck disable=SC2086 # a list of numbers
 trap '[ -z "$pids" ] || kill $pids 2>/dev/null; rm -rf "$tmp"' EXIT
-trap 'exit 1' HUP INT TERM
 
-if ! [ -f "$top/build/images/$image/kernel" ] && ! [ -f "$image" ]; then
-	echo "not ok 1 - there is no image $image: run 'make images'"
-	echo "1..1"
-	exit 1
-fi
-
-count=0 failed=0
-ok() {
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $count - $2"
-		echo "# status $status; vm/run's stderr:"
-		sed 's/^/#   /' "$tmp/err"
-		echo "# stdout:"
-		head -c 400 "$tmp/out" | sed 's/^/#   /'
-		echo
-	fi
+# check STATUS NAME: as verdict; with what vm/run said last.
+check() {
+	was=$1
+	{
+		echo "status $status; vm/run's stderr:"
+		cat "$tmp/err"
+		echo 'stdout:'
+		head -c 400 "$tmp/said"
+	} >"$out"
+	verdict "$was" "$2"
 }
 
-# run ARGS: leaves $status, $tmp/out, $tmp/err.
+# run ARGS: leaves $status, $tmp/said, $tmp/err.
 run() {
 	status=0
-	"$vm" --image "$image" -q --log "$tmp/log" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+	"$vm" --image "$image" -q --log "$tmp/log" "$@" >"$tmp/said" 2>"$tmp/err" </dev/null || status=$?
 }
 
 # Runs shell text in the guest, with a short time limit.
@@ -49,18 +39,18 @@ guest() {
 
 is() {
 	[ "$status" = "$1" ]
-	ok $? "$2"
+	check $? "$2"
 }
 
 # stderr must be one line of vm/run with this text.
 says() {
 	[ "$(wc -l <"$tmp/err")" = 1 ] && grep -q "^vm/run: .*$1" "$tmp/err"
-	ok $? "$2"
+	check $? "$2"
 }
 
 same() {
 	cmp -s "$1" "$2"
-	ok $? "$3"
+	check $? "$3"
 }
 
 # --- the command's own verdict ---------------------------------------------
@@ -91,19 +81,19 @@ guest 'awk "BEGIN { for (i = 0; i < 256; i++) printf \"%c\", i }" </dev/null;
 	sh -c 'awk "BEGIN { for (i = 0; i < 256; i++) printf \"%c\", i }" </dev/null'
 	printf '\r\n\n\r\000\004\032 no newline at the end'
 } >"$tmp/want"
-same "$tmp/want" "$tmp/out" 'stdout arrives byte for byte'
+same "$tmp/want" "$tmp/said" 'stdout arrives byte for byte'
 printf 'on stderr\r\n' >"$tmp/want"
 same "$tmp/want" "$tmp/err" 'stderr arrives apart'
 
 head -c 3000000 /dev/urandom >"$tmp/random"
 run --keep "$tmp" -- cat "$tmp/random"
-same "$tmp/random" "$tmp/out" '3 MB arrive complete'
+same "$tmp/random" "$tmp/said" '3 MB arrive complete'
 
 # The guest ends long before this reader.
 "$vm" --image "$image" -q --keep "$tmp" -- cat "$tmp/random" 2>"$tmp/err" </dev/null |
-	perl -e 'while (sysread STDIN, $b, 4096) { $n += length $b; select undef, undef, undef, 0.003 } print $n' >"$tmp/out"
-[ "$(cat "$tmp/out")" = 3000000 ]
-ok $? 'to a slow reader too'
+	perl -e 'while (sysread STDIN, $b, 4096) { $n += length $b; select undef, undef, undef, 0.003 } print $n' >"$tmp/said"
+[ "$(cat "$tmp/said")" = 3000000 ]
+check $? 'to a slow reader too'
 
 "$vm" --image "$image" -q --log "$tmp/log" -- echo lost >/dev/full 2>"$tmp/err" </dev/null
 status=$?
@@ -121,7 +111,7 @@ mkdir "$tmp/a dir"
 			printf "<%s>" "$@"; cat; echo; uname -n; nproc; cat /sys/class/net/lo/flags
 			stat -f -c %T /tmp /dev/shm /sys/fs/cgroup /sys/kernel/debug' \
 		_ '' 'a  b' '*' "it's
-two lines" </dev/null >"$tmp/out" 2>"$tmp/err"
+two lines" </dev/null >"$tmp/said" 2>"$tmp/err"
 )
 cat >"$tmp/want" <<END
 $tmp/a dir
@@ -137,20 +127,20 @@ tmpfs
 cgroup2fs
 debugfs
 END
-same "$tmp/want" "$tmp/out" 'directory, user, environment, arguments, stdin, mounts'
+same "$tmp/want" "$tmp/said" 'directory, user, environment, arguments, stdin, mounts'
 
 run --cpus 3 --mem 512M --numa 2 --swap 64M -- sh -c 'nproc; ls -d /sys/devices/system/node/node[0-9] | wc -l
 	awk "/zram0/ { print \$3 }" /proc/swaps; awk "/MemTotal/ { print (\$2 < 524288) }" /proc/meminfo'
 printf '3\n2\n65532\n1\n' >"$tmp/want"
-same "$tmp/want" "$tmp/out" '--cpus, --numa, --swap, --mem'
+same "$tmp/want" "$tmp/said" '--cpus, --numa, --swap, --mem'
 is 0 'and there is no kernel complaint'
 
 run --append 'vm.one=1 vm.two' --append vm.three -- grep -c 'vm.one=1 vm.two vm.three' /proc/cmdline
 is 0 '--append'
 
 run --icount -- nproc
-grep -qx 1 "$tmp/out"
-ok $? '--icount: one cpu'
+grep -qx 1 "$tmp/said"
+check $? '--icount: one cpu'
 
 # --- what reaches the host --------------------------------------------------------
 
@@ -162,12 +152,12 @@ run --keep "$tmp/ro" --rw "$tmp/rw" -- sh -c '
 	echo after >"$1/ro/file" && echo new >"$1/ro/new" && rm "$1/ro/there" || exit
 	cat "$1/ro"/[fnt]*
 	cp "$1/ro/random" "$1/rw/copy" && echo result >"$1/rw/result"' _ "$tmp"
-[ "$status" = 0 ] && [ "$(cat "$tmp/out")" = 'after
+[ "$status" = 0 ] && [ "$(cat "$tmp/said")" = 'after
 new' ] && [ "$(cat "$tmp/ro"/[fnt]*)" = 'before
 there' ]
-ok $? 'the guest sees its writes and the host does not'
+check $? 'the guest sees its writes and the host does not'
 [ "$(cat "$tmp/rw/result")" = result ] && cmp -s "$tmp/random" "$tmp/rw/copy"
-ok $? '--rw brings files out'
+check $? '--rw brings files out'
 
 # --- the kernel's complaints -----------------------------------------------------
 
@@ -175,7 +165,7 @@ run -- sh -c 'echo "WARNING: CPU: 0 PID: 1 at mm/fake.c:1 fake+0x1/0x2" >/dev/km
 is 240 'a splat fails a command that succeeded'
 says 'WARNING: CPU: 0 PID: 1 at mm/fake' 'and is shown'
 grep -q 'Linux version' "$tmp/log" && grep -q 'mm/fake.c' "$tmp/log"
-ok $? '--log keeps the kernel log'
+check $? '--log keeps the kernel log'
 guest 'dmesg -n 1; echo "BUG: Bad rss-counter state mm:0" >/dev/kmsg; exit 3'
 is 240 'a splat is not hidden by the console level, nor by another failure'
 guest 'echo "prog[1]: segfault at 0 ip 0 sp 0 error 4" >/dev/kmsg
@@ -196,7 +186,7 @@ case $image in
 esac
 other() {
 	status=0
-	"$tmp/tree/vm/run" --image "$kernel" -q -- sh -c "$1" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+	"$tmp/tree/vm/run" --image "$kernel" -q -- sh -c "$1" >"$tmp/said" 2>"$tmp/err" </dev/null || status=$?
 }
 printf '# Made up by this test.\nmm/fake\\.c\n' >>"$tmp/tree/vm/splats.allow"
 other 'echo "WARNING: CPU: 0 PID: 1 at mm/fake.c:1" >/dev/kmsg'
@@ -240,7 +230,7 @@ started() {
 	watch=$(children "$pid")
 	qemu=$(children "$watch")
 }
-: >"$tmp/out"
+: >"$tmp/said"
 started
 kill -KILL "$qemu"
 wait "$pid"
@@ -252,7 +242,7 @@ wait "$pid"
 status=$?
 is 143 'vm/run ended by SIGTERM'
 ! kill -0 "$qemu" 2>/dev/null
-ok $? 'takes qemu with it'
+check $? 'takes qemu with it'
 started
 kill -KILL "$watch"
 wait "$pid"
@@ -263,12 +253,12 @@ pids=''
 # --- a machine that cannot start -------------------------------------------------------
 
 status=0
-"$vm" --image no-such-image -- true >"$tmp/out" 2>"$tmp/err" || status=$?
+"$vm" --image no-such-image -- true >"$tmp/said" 2>"$tmp/err" || status=$?
 is 243 'missing image: 243'
 says 'no-such-image.*make kernel' 'and what to do'
 echo 'not a kernel' >"$tmp/text"
 status=0
-"$vm" --image "$tmp/text" --arch x86_64 -q -- true >"$tmp/out" 2>"$tmp/err" || status=$?
+"$vm" --image "$tmp/text" --arch x86_64 -q -- true >"$tmp/said" 2>"$tmp/err" || status=$?
 is 243 'an image that is none: 243'
 run --no-such-option -- true
 is 243 'unknown option: 243'
@@ -293,23 +283,22 @@ wait "$two"
 [ "$status $?" = '11 12' ] && [ "$(cat "$tmp/out1" "$tmp/out2")" = 'first
 second' ]
 status=$?
-cat "$tmp/out1" "$tmp/out2" >"$tmp/out"
+cat "$tmp/out1" "$tmp/out2" >"$tmp/said"
 cat "$tmp/err1" "$tmp/err2" >"$tmp/err"
-ok $status 'two at once'
+check $status 'two at once'
 
 mkdir "$tmp/tmp"
 status=0
-TMPDIR=$tmp/tmp "$vm" --image "$image" -q -- true >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+TMPDIR=$tmp/tmp "$vm" --image "$image" -q -- true >"$tmp/said" 2>"$tmp/err" </dev/null || status=$?
 [ "$status" = 0 ] && [ -z "$(ls -A "$tmp/tmp")" ]
-ok $? 'no temporary file is left'
+check $? 'no temporary file is left'
 
 # --- a terminal ------------------------------------------------------------------------
 
 status=0
 printf 'tty; stty size\nexit 5\n' |
-	"$vm" --image "$image" -q --timeout 120 -t -- sh -i >"$tmp/out" 2>"$tmp/err" || status=$?
-[ "$status" = 5 ] && grep -q '/dev/pts/0' "$tmp/out"
-ok $? '-t: a shell on a terminal reads what is typed'
+	"$vm" --image "$image" -q --timeout 120 -t -- sh -i >"$tmp/said" 2>"$tmp/err" || status=$?
+[ "$status" = 5 ] && grep -q '/dev/pts/0' "$tmp/said"
+check $? '-t: a shell on a terminal reads what is typed'
 
-echo "1..$count"
-[ "$failed" = 0 ]
+done_testing
