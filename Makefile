@@ -39,7 +39,7 @@ kernel: tree ## build the patched kernel and its headers
 	@kernel/build --arch $(ARCH) --config $(CONFIG)
 	@kernel/headers $(ARCH)
 
-images: tree ## build the kernel with and without the series, for the tests
+images: tree ## build the kernel and its headers, for the tests
 	@kernel/images $(ARCH)
 
 headers: tree ## the patched kernel's headers, for programs
@@ -57,7 +57,7 @@ tools: ## build guards and stackguard.so in build/tools
 install: ## install the tools and headers (DESTDIR, prefix=/usr/local)
 	@$(MAKE) -s -C tools install
 
-steps: tree ## long: build each patch by itself, whole, and boot it: compiler, gcc W=1, sparse
+steps: tree ## hours: build each patch by itself, whole, and boot it: compiler, gcc W=1, sparse
 	@kernel/steps
 
 check: headers ## minutes, no kernel build: the series and the scripts themselves
