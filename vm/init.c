@@ -437,7 +437,7 @@ static void setup_system(void)
 {
 	struct rlimit core = { 0, RLIM_INFINITY }, files = { 1024, 1048576 };
 	struct ifreq ifr = { .ifr_name = "lo" };
-	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	sethostname("guest", 5);
 	if (s >= 0) {
