@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # include/guard_pages.h compiles as C and C++, strictly, with gcc and clang, for 64 and
 # 32 bits. tests/helper.c passes on a kernel with guards (x86_64-base), without them, and
-# on the kernel of this machine.
+# on that of this machine, also as if it had none.
 set -u
 
 # In the guest, run every program, even if one fails.
@@ -137,5 +137,7 @@ here=$("$bin/gcc" which)
 echo "# this machine's kernel, $(uname -r): $here"
 sh tests/helper.t guest "$here" "$bin/gcc" "$bin/g++-11" >"$tmp/said" 2>&1
 results 'this machine' $? "$tmp/said"
+sh tests/helper.t guest none "$bin/gcc" >"$tmp/said" 2>&1
+results 'this machine, as if without guards' $? "$tmp/said"
 
 done_testing
