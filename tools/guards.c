@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * guards: lists the guard pages of a process from outside, as a checkpointer has
- * to: by the PAGEMAP_SCAN ioctl, or by bit 58 of /proc/PID/pagemap if the ioctl
- * does not know guards.
+ * to: with guard_pages_next_in() of guard_pages.h, by the PAGEMAP_SCAN ioctl, or by
+ * bit 58 of /proc/PID/pagemap if the ioctl does not know guards.
  *
  * usage: guards [-a] [-b] [-s] PID|self
  *   -a  all mappings, not only those with guards
@@ -69,44 +69,44 @@ static void quit(int status, const char *fmt, ...)
 	exit(status);
 }
 
-/* Runs arrive in order, but one may arrive in parts. */
-static void add(struct found *f, uint64_t start, uint64_t end, bool guard, bool present,
-		bool swapped)
+static void add(struct found *f, const struct guard_pages_run *run)
 {
-	uint64_t n = (end - start) / page;
-
-	f->present += present ? n : 0;
-	f->swapped += swapped ? n : 0;
-	if (!guard)
-		return;
-	f->guards += n;
-	if (f->runs && f->run[f->runs - 1].end == start) {
-		f->run[f->runs - 1].end = end;
-		return;
-	}
+	f->guards += (run->end - run->start) / page;
 	if (f->runs == f->room) {
 		f->room = f->room ? 2 * f->room : 64;
 		f->run = realloc(f->run, f->room * sizeof(*f->run));
 		if (!f->run)
 			quit(1, "no memory for %zu runs", f->room);
 	}
-	f->run[f->runs].start = start;
-	f->run[f->runs++].end = end;
+	f->run[f->runs].start = run->start;
+	f->run[f->runs++].end = run->end;
 }
 
-/* Returns false, with errno, if the kernel does not scan for guards. */
-static bool by_scan(int fd, const struct mapping *m, struct found *f)
+/* The guards of a mapping. Returns false, with errno. */
+static bool find_guards(int fd, const struct mapping *m, bool by_bits, struct found *f)
+{
+	/* Private, but there is no other way to leave PAGEMAP_SCAN out. */
+	struct guard_pages_run run = { .bits_ = by_bits };
+	uint64_t at = m->start;
+	int got;
+
+	for (; (got = guard_pages_next_in(fd, at, m->end, &run)) == 1; at = run.end)
+		add(f, &run);
+	return !got;
+}
+
+/* What else is in it, by PAGEMAP_SCAN. Returns false, with errno. */
+static bool count_by_scan(int fd, const struct mapping *m, struct found *f)
 {
 	static struct scan_region region[REGIONS];
-	const uint64_t wanted = SCAN_GUARD | SCAN_PRESENT | SCAN_SWAPPED;
 	struct scan_arg arg = {
 		.size = sizeof(arg),
 		.start = m->start,
 		.end = m->end,
 		.vec = (uintptr_t)region,
 		.vec_len = REGIONS,
-		.category_anyof_mask = wanted,
-		.return_mask = wanted,
+		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+		.return_mask = SCAN_PRESENT | SCAN_SWAPPED,
 	};
 
 	while (arg.start < arg.end) {
@@ -114,11 +114,12 @@ static bool by_scan(int fd, const struct mapping *m, struct found *f)
 
 		if (n < 0)
 			return false;
-		for (int i = 0; i < n; i++)
-			add(f, region[i].start, region[i].end,
-			    region[i].categories & SCAN_GUARD,
-			    region[i].categories & SCAN_PRESENT,
-			    region[i].categories & SCAN_SWAPPED);
+		for (int i = 0; i < n; i++) {
+			uint64_t pages = (region[i].end - region[i].start) / page;
+
+			f->present += region[i].categories & SCAN_PRESENT ? pages : 0;
+			f->swapped += region[i].categories & SCAN_SWAPPED ? pages : 0;
+		}
 		if (arg.walk_end <= arg.start)
 			quit(1, "PAGEMAP_SCAN stays at %" PRIx64, (uint64_t)arg.start);
 		arg.start = arg.walk_end;
@@ -126,7 +127,7 @@ static bool by_scan(int fd, const struct mapping *m, struct found *f)
 	return true;
 }
 
-static bool by_bits(int fd, const struct mapping *m, struct found *f)
+static bool count_by_bits(int fd, const struct mapping *m, struct found *f)
 {
 	static uint64_t bits[BITS];
 
@@ -139,27 +140,37 @@ static bool by_bits(int fd, const struct mapping *m, struct found *f)
 		if (got < (ssize_t)sizeof(*bits))
 			return false;
 		n = got / sizeof(*bits);
-		for (uint64_t i = 0; i < n; i++, at += page)
-			add(f, at, at + page, bits[i] & PM_GUARD, bits[i] & PM_PRESENT,
-			    bits[i] & PM_SWAPPED);
+		for (uint64_t i = 0; i < n; i++, at += page) {
+			f->present += bits[i] & PM_PRESENT ? 1 : 0;
+			f->swapped += bits[i] & PM_SWAPPED ? 1 : 0;
+		}
 	}
 	return true;
 }
 
-typedef bool look(int fd, const struct mapping *m, struct found *f);
+static bool look_at(int fd, const struct mapping *m, bool by_bits, struct found *f)
+{
+	if (!find_guards(fd, m, by_bits, f))
+		return false;
+	if (!by_bits && count_by_scan(fd, m, f))
+		return true;
+	f->present = f->swapped = 0;
+	return count_by_bits(fd, m, f);
+}
 
 /*
- * A kernel that shows no guards may have none, or not show them; bit 58 is 0
- * either way. So try it with a guard of our own, between two other pages.
- * Returns the way that finds it, or NULL.
+ * A kernel that shows no guards may have none, or not show them. So try it with
+ * a guard of our own, between two other pages. *by_bits is whether to leave
+ * PAGEMAP_SCAN out, and becomes the way that finds it. Returns NULL, or why no way
+ * does.
  */
-static look *way_to_look(bool only_bits, const char **why)
+static const char *way_to_look(bool *by_bits)
 {
-	static look *const ways[] = { by_scan, by_bits };
 	char *p = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct mapping m = { (uintptr_t)p, (uintptr_t)p + 3 * page, "", "" };
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	look *found = NULL;
+	struct guard_pages_run run = { .bits_ = *by_bits };
+	uint64_t at = (uintptr_t)p;
+	const char *why = NULL;
 
 	if (fd < 0)
 		quit(1, "/proc/self/pagemap: %s", strerror(errno));
@@ -167,40 +178,32 @@ static look *way_to_look(bool only_bits, const char **why)
 		quit(1, "no memory: %s", strerror(errno));
 	/* After mlockall(), the page would be locked. */
 	munlock(p, 3 * page);
-	if (madvise(p + page, page, MADV_GUARD_POISON)) {
-		*why = "this kernel has no guard pages";
-	} else {
-		*why = "this kernel has guard pages, but shows them neither to PAGEMAP_SCAN nor in pagemap";
-		for (int i = only_bits; i < 2 && !found; i++) {
-			struct found f = { 0 };
-
-			if (ways[i](fd, &m, &f) && f.guards == 1 && f.runs == 1 &&
-			    f.run[0].start == m.start + page)
-				found = ways[i];
-			free(f.run);
-		}
-	}
+	if (madvise(p + page, page, MADV_GUARD_POISON))
+		why = "this kernel has no guard pages";
+	else if (guard_pages_next_in(fd, at, at + 3 * page, &run) != 1 ||
+		 run.start != at + page || run.end != at + 2 * page)
+		why = "this kernel has guard pages, but shows them neither to PAGEMAP_SCAN nor in pagemap";
+	*by_bits = run.bits_;
 	munmap(p, 3 * page);
 	close(fd);
-	return found;
+	return why;
 }
 
 int main(int argc, char **argv)
 {
-	bool all = false, only_bits = false, summary = false;
+	bool all = false, by_bits = false, summary = false;
 	uint64_t guards = 0, with = 0, mappings = 0;
 	char path[64], *line = NULL;
 	const char *who, *why;
 	size_t room = 0;
 	int c, pagemap;
-	look *look_at;
 	FILE *maps;
 
 	while ((c = getopt(argc, argv, "abs")) != -1) {
 		if (c == 'a')
 			all = true;
 		else if (c == 'b')
-			only_bits = true;
+			by_bits = true;
 		else if (c == 's')
 			summary = true;
 		else
@@ -216,8 +219,8 @@ int main(int argc, char **argv)
 		quit(1, "%s is no process id", who);
 	page = sysconf(_SC_PAGESIZE);
 
-	look_at = way_to_look(only_bits, &why);
-	if (!look_at)
+	why = way_to_look(&by_bits);
+	if (why)
 		quit(2, "%s", why);
 
 	snprintf(path, sizeof(path), "/proc/%s/pagemap", who);
@@ -229,7 +232,7 @@ int main(int argc, char **argv)
 	if (!maps)
 		quit(1, "%s: %s", path, strerror(errno));
 
-	printf("guards of %s, by %s\n", who, look_at == by_scan ? "PAGEMAP_SCAN" : "pagemap bit 58");
+	printf("guards of %s, by %s\n", who, by_bits ? "pagemap bit 58" : "PAGEMAP_SCAN");
 	while (getline(&line, &room, maps) > 0) {
 		struct found f = { 0 };
 		struct mapping m;
@@ -244,7 +247,7 @@ int main(int argc, char **argv)
 		if (!strcmp(m.name, "[vsyscall]"))
 			continue;
 		mappings++;
-		if (!look_at(pagemap, &m, &f))
+		if (!look_at(pagemap, &m, by_bits, &f))
 			quit(1, "%" PRIx64 "-%" PRIx64 ": %s", m.start, m.end,
 			     errno ? strerror(errno) : "nothing to read");
 		guards += f.guards;
