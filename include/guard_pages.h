@@ -389,10 +389,8 @@ static inline int guard_pages_open(int pidfd)
 			errno = ESRCH;
 			return -1;
 		}
-		if (fd < 0 && errno == ENOENT && guard_pages_pid_(pidfd) != pid)
-			errno = ESRCH;
 	}
-	/* Before 2025, PAGEMAP_SCAN of a process without memory was a bug. */
+	/* A process that has ended may still have the file, with nothing to read. */
 	if (fd >= 0 && pread(fd, &bits, sizeof(bits), 0) != (ssize_t)sizeof(bits)) {
 		close(fd);
 		errno = ESRCH;
@@ -561,7 +559,7 @@ static inline int guard_pages_read_(int pagemap, int own, struct guard_pages_run
 		n = (run->to_ - run->at_) / page;
 		if (n > sizeof(bits) / sizeof(*bits))
 			n = sizeof(bits) / sizeof(*bits);
-		got = pread(pagemap, bits, n * sizeof(*bits),
+		got = pread(pagemap, bits, (size_t)n * sizeof(*bits),
 			    (off_t)(run->at_ / page * sizeof(*bits)));
 		if (got < 0)
 			return -1;

@@ -698,6 +698,14 @@ static void iterate(void)
 	runs_are(runs(-1, 0, p, 5, 13), "5+3 9+1 12+1");
 	runs_are(runs(-1, 0, p, 8, 9), "");
 	runs_are(runs(-1, 0, p, 9, 9), "");
+	/* What it has read ahead is of the first range. */
+	memset(&run, 0, sizeof(run));
+	where = (uintptr_t)p;
+	CHECK(guard_pages_next(-1, where, where + 6 * page, &run) == GUARDS);
+	CHECK(guard_pages_next(-1, where + 6 * page, where + 20 * page, &run) == GUARDS);
+	CHECK(!GUARDS || (run.start == where + 6 * page && run.end == where + 8 * page));
+	CHECK(guard_pages_next(-1, where + 12 * page, where + 20 * page, &run) == GUARDS);
+	CHECK(!GUARDS || run.start == where + 12 * page);
 	/* More runs than it reads at a time, and runs longer than a page table. */
 	for (i = 100; i < 300; i += 2)
 		set(p, i, 1);
