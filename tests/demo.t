@@ -22,6 +22,7 @@ verdict $status 'demo/run ends well'
 shows 'guard-demo: every fact holds' '^demo: [0-9]* facts shown, all as the contract says'
 shows 'threads: every fact holds' '^demo: threads: [0-9]* facts shown, all as the contract says'
 shows 'mappings: every fact holds' '^demo: mappings: [0-9]* facts shown, all as the contract says'
+shows 'fibers: every fact holds' '^demo: fibers: [0-9]* facts shown, all as the contract says'
 shows 'a million guards were made' 'guards made  *1,048,576'
 
 if [ -n "$without" ]; then
