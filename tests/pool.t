@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # include/guard_stacks.h compiles as C and C++, strictly, with gcc and clang, for 64 and
 # 32 bits. tests/pool.c passes on a kernel with guards, without them, and on that of this
-# machine, also as if it had none.
+# machine, also as if it had none. The programs in tools/examples fail and succeed as they
+# say.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -45,5 +46,29 @@ guest_tap 'x86_64-base-unpatched' vm/run -q --image x86_64-base-unpatched --time
 guest_tap "this machine's kernel" "$bin/gcc" here
 guest_tap "this machine's kernel, 32 bits" "$bin/gcc-32" here
 guest_tap "this machine's kernel, as if without guards" "$bin/gcc" none
+
+# --- the examples ------------------------------------------------------------------
+
+for example in scanner crash-report; do
+	works "$example compiles" gcc -O2 -Wall -Wextra -Werror -o "$bin/$example" "tools/examples/$example.c"
+done
+works 'boost-fibers compiles, with Boost as Debian has it' g++ -O2 -Wall -Wextra -Werror \
+	-o "$bin/boost-fibers" tools/examples/boost-fibers.cc -lboost_context
+
+# example NAME ARGUMENTS STATUS OUTPUT: in the guest, with the series.
+example() {
+	status=0
+	# shellcheck disable=SC2086 # words
+	vm/run -q --image x86_64-base --mem 3G -- "$bin/$1" $2 >"$out" 2>&1 </dev/null || status=$?
+	[ "$status" = "$3" ] && grep -qE "$4" "$out"
+	verdict $? "$1 $2: $4"
+}
+example scanner plain 1 'it read a guard$'
+example scanner asks 0 '^10 references in [0-9]+ kB, beside 12040 kB of guards$'
+example crash-report plain 1 '^no overflow seen, 0 bytes of its stack saved$'
+example crash-report asks 0 '^the stack has overflowed, 32768 bytes of its stack saved$'
+example boost-fibers 'pool 40000' 0 '^40000 fibers, [0-9]{2} mappings, 40000 guards$'
+# The library does not look whether mprotect() fails.
+example boost-fibers 'boost 40000' 0 '^40000 fibers, 655[0-9]{2} mappings, 327[0-9]{2} guards$'
 
 done_testing

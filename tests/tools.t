@@ -13,8 +13,10 @@ works 'make tools' make -s tools
 works 'make install, with DESTDIR and prefix' make -s install DESTDIR="$root" prefix=/opt/guard
 (cd "$root" && find . -type f) | sort >"$tmp/have"
 {
-	printf './opt/guard/%s\n' bin/guards lib/stackguard.so share/guard-pages/segv.py \
-		share/guard-pages/strace-6.1.patch
+	printf './opt/guard/%s\n' bin/guards lib/stackguard.so share/guard-pages/segv.py
+	for patch in tools/*.patch; do
+		echo "./opt/guard/share/guard-pages/${patch##*/}"
+	done
 	for header in include/*.h; do
 		echo "./opt/guard/$header"
 	done
