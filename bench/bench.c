@@ -38,7 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../include/guard_pages.h"
+#include "../include/guard_stacks.h"
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23
@@ -616,6 +616,60 @@ static uint64_t stack_life(const struct row *r)
 	return s.least;
 }
 
+/* ---- many stacks ---------------------------------------------------------- */
+
+#define BATCH	1024	/* as many as one system call guards */
+
+/* Instructions for each of them: made, or taken and given back once more. */
+static uint64_t many_stacks(const struct row *r)
+{
+	const bool again = !strcmp(r->variant, "pool, again");
+	const size_t size = 64 << 10;
+	static void *stack[BATCH];
+	struct series s = { 0 };
+
+	for (unsigned int i = 0; i < repeats(512); i++) {
+		struct guard_stacks pool;
+		uint64_t t;
+
+		if (kind_of(r) == BY_PROT_NONE) {
+			settle();
+			begin();
+			for (unsigned int k = 0; k < BATCH; k++) {
+				stack[k] = mmap(NULL, size + PAGE, RW, ANON, -1, 0);
+				mprotect(stack[k], PAGE, PROT_NONE);
+			}
+			t = end();
+			for (unsigned int k = 0; k < BATCH; k++)
+				must(stack[k] != MAP_FAILED && !munmap(stack[k], size + PAGE));
+			sample(&s, t / BATCH);
+			continue;
+		}
+		must(!guard_stacks_init(&pool, size, 0, BATCH, 0));
+		/* Has the kernel's guards been probed? */
+		must(guard_pages_available());
+		settle();
+		begin();
+		must(guard_stacks_resize(&pool, BATCH) == BATCH);
+		for (unsigned int k = 0; k < BATCH; k++)
+			stack[k] = guard_stacks_get(&pool);
+		t = end();
+		if (again) {
+			begin();
+			for (unsigned int k = 0; k < BATCH; k++) {
+				guard_stacks_put(&pool, stack[k]);
+				stack[k] = guard_stacks_get(&pool);
+			}
+			t = end();
+		}
+		for (unsigned int k = 0; k < BATCH; k++)
+			must(guard_stacks_how(&pool, stack[k]) == GUARD_PAGES_POISON);
+		guard_stacks_destroy(&pool);
+		sample(&s, t / BATCH);
+	}
+	return s.least;
+}
+
 /* ---- a vector ------------------------------------------------------------ */
 
 #define VECTOR	512
@@ -1025,6 +1079,9 @@ static void make_rows(void)
 	add("alternating_munmap", "prot_none", THOUSAND, thousand_unmap, 0, 0, false);
 	add("stack", "poison", 1, stack_life, 0, 0, true);
 	add("stack", "prot_none", 1, stack_life, 0, 0, false);
+	add("stacks", "pool", 1024, many_stacks, 0, 0, true);
+	add("stacks", "pool, again", 1024, many_stacks, 0, 0, true);
+	add("stacks", "prot_none", 1024, many_stacks, 0, 0, false);
 	add("single_512", "vector empty", VECTOR, vector, 0, 0, true);
 	add("single_512", "calls empty", VECTOR, vector, 0, 0, true);
 	add("single_512", "vector populated", VECTOR, vector, 0, 0, true);
