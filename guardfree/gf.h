@@ -8,10 +8,13 @@
  *   slots.c     where objects lie: chunks, slots, quarantine
  *   depot.c     stacks, each kept once
  *   unwind.c    the caller's stack, by call frame information
- *   thread.c    what is known of a thread; fork; thread exit
+ *   thread.c    what is known of a thread
+ *   life.c      the process: its start, forks
  *   malloc.c    the allocator's entry points
  *   foreign.c   pointers that were not allocated here
  *   cxx.c       C++'s operators
+ *   mismatch.c  new and free, malloc and delete
+ *   elf.c       who defines a function
  *   fault.c     SIGSEGV, and who gets it next
  *   report.c    what is said of a hit
  *   symbol.c    names for addresses, from a helper process
@@ -196,6 +199,8 @@ void gf_poison_all(const struct gf_range *r, size_t n);
 size_t gf_unpoison_many(const struct gf_range *r, size_t n);
 /* A mapping of [addr, +len) as new: no contents, no guards. 0 or -errno */
 int gf_remap(uintptr_t addr, size_t len, int prot);
+/* Does the system let a program map so much? */
+bool gf_would_map(size_t len);
 /* Is this much more memory within the cgroup's limit? Says so if not. */
 bool gf_memcg_allows(size_t more);
 void gf_memcg_init(void);
@@ -303,6 +308,9 @@ void gf_thread_start(void);
 const struct gf_thread *gf_thread_get(u32 no);
 u32 gf_thread_new(u32 creator, u32 create_stack);
 u64 gf_random(void);
+/* In a fork's child */
+void gf_thread_forked(void);
+void gf_thread_late(void);
 
 static inline struct gf_tls *gf_me(void)
 {
@@ -403,6 +411,7 @@ struct gf_report {
 	struct gf_regs regs;
 	bool exact;		/* regs.pc is an instruction */
 	bool freed_by_this;	/* the object is being freed right now */
+	bool warning;		/* said, and the program runs on */
 	u32 thread;
 	const char *by;		/* the function that did it, "free", "read", ... */
 	struct gf_rec *rec;	/* the object it is about, or NULL */
@@ -497,6 +506,32 @@ extern struct gf_next gf_next;
 /* Of a static program, if it was linked for that: see next-musl.c */
 extern const struct gf_next gf_static_next __attribute__((weak));
 void gf_next_find(void);
+
+/* mismatch.c: says so, unless there is an explanation. After gf_claim(). */
+void gf_mismatch(struct gf_rec *rec, void *p, u8 kind, size_t size, size_t align, const char *by,
+		 struct gf_regs caller);
+
+/* life.c */
+
+/* Registers them, once: before anybody else's */
+void gf_fork_handlers(void);
+
+/* elf.c */
+
+/* Is this a function's definition, not an entry of some program's linkage table? */
+bool gf_defines(const void *function);
+/* The name of the function at an address, "" if not known */
+const char *gf_function_at(uintptr_t pc);
+/* ... of that which the call before this return address was of */
+const char *gf_function_called(uintptr_t ret);
+
+struct gf_binding {
+	const char *name;
+	void *ours, *libc;
+};
+
+/* Modules that have libc's functions bound to them get ours. */
+void gf_bind_all(const struct gf_binding *b, u32 n);
 
 /* foreign.c */
 

@@ -380,6 +380,14 @@ WRAP(int, dlclose, void *handle)
 	return ret;
 }
 
+/* pthread_atfork() is a part of each program and library, which calls this. */
+WRAP(int, __register_atfork, void (*prepare)(void), void (*parent)(void), void (*child)(void),
+     void *dso)
+{
+	gf_fork_handlers();
+	return REAL(__register_atfork)(prepare, parent, child, dso);
+}
+
 /* Memory. */
 
 WRAP(int, mlockall, int flags)

@@ -5,6 +5,9 @@
 #include "gf.h"
 #include <dlfcn.h>
 #include <errno.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,9 +173,6 @@ void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
 	return NULL;
 }
 
-static const char *const makers[] = { "malloc", "operator new", "operator new []" };
-static const char *const enders[] = { "free", "operator delete", "operator delete []" };
-
 void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p)
 {
 	memset(r, 0, offsetof(struct gf_report, pc));
@@ -203,7 +203,6 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 	enum gf_verdict why;
 	struct gf_rec *rec;
 	uintptr_t at;
-	char note[120];
 
 	if (unlikely(!gf_ours(p))) {
 		if (!gf_next.free)
@@ -223,33 +222,10 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 		gf_bad_free(p, why, by, caller);
 		return;
 	}
-	if (gf_opt.mismatch) {
-		r.kind = NULL;
-		if (unlikely(rec->kind != kind)) {
-			gf_snprintf(note, sizeof(note), "(%s vs %s)", makers[rec->kind],
-				    kind ? enders[kind] : by);
-			gf_fill_report(&r, caller, p);
-			r.kind = "alloc-dealloc-mismatch";
-		} else if (unlikely(size != SIZE_MAX && size != rec->size)) {
-			gf_snprintf(note, sizeof(note),
-				    "(allocated %lu bytes, deallocated as %lu)",
-				    (unsigned long)rec->size, (unsigned long)size);
-			gf_fill_report(&r, caller, p);
-			r.kind = "new-delete-type-mismatch";
-		} else if (unlikely(align && align > PAGE && (uintptr_t)p & (align - 1))) {
-			gf_snprintf(note, sizeof(note), "(deallocated with alignment %lu)",
-				    (unsigned long)align);
-			gf_fill_report(&r, caller, p);
-			r.kind = "new-delete-type-mismatch";
-		}
-		if (unlikely(r.kind)) {
-			r.note = note;
-			r.rec = rec;
-			r.by = by;
-			r.freed_by_this = true;
-			gf_report_error(&r);
-		}
-	}
+	if (gf_opt.mismatch &&
+	    unlikely(rec->kind != kind || (size != SIZE_MAX && size != rec->size) ||
+		     (align > PAGE && (uintptr_t)p & (align - 1))))
+		gf_mismatch(rec, p, kind, size, align, by, caller);
 	at = gf_check(rec);
 	if (unlikely(at)) {
 		gf_fill_report(&r, caller, (void *)at);
@@ -437,26 +413,48 @@ EXPORT int posix_memalign(void **to, size_t align, size_t size)
 	return 0;
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t size)
+static size_t memalign_to(size_t align)
 {
-	if (!power_of_2(align)) {
-		errno = EINVAL;
-		return NULL;
-	}
-	return aligned_at(align, size, GF_CALLER());
+	size_t to = sizeof(void *);
+
+	while (to < align)	/* as glibc does */
+		to *= 2;
+	return to;
 }
 
 EXPORT void *memalign(size_t align, size_t size)
 {
-	size_t to = sizeof(void *);
-
 	if (align > PTRDIFF_MAX) {
 		errno = EINVAL;
 		return NULL;
 	}
-	while (to < align)	/* as glibc does */
-		to *= 2;
-	return aligned_at(to, size, GF_CALLER());
+	return aligned_at(memalign_to(align), size, GF_CALLER());
+}
+
+static bool aligned_alloc_takes(size_t align)
+{
+#ifdef __GLIBC__
+	const char *v = gnu_get_libc_version();
+	bool since_2_38 = v[0] > '2' || (v[2] == '3' && v[3] >= '8') || (v[2] > '3' && v[3]);
+
+	return !since_2_38 || power_of_2(align);
+#else
+	return !align || power_of_2(align);
+#endif
+}
+
+/*
+ * What may be asked of it differs: C11 forbids a size that is no multiple and an
+ * alignment that is none; the libcs take any size; glibc before 2.38 takes any
+ * alignment, as memalign() does.
+ */
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	if (align > PTRDIFF_MAX || !aligned_alloc_takes(align)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return aligned_at(memalign_to(align), size, GF_CALLER());
 }
 
 EXPORT void *valloc(size_t size)

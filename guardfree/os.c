@@ -478,6 +478,20 @@ int gf_remap(uintptr_t addr, size_t len, int prot)
 	return 0;
 }
 
+bool gf_would_map(size_t len)
+{
+	long got;
+
+	if (gf_locked)	/* it would be filled right here */
+		return true;
+	got = gf_sys(SYS_mmap, 0, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	gf_calls.map++;
+	if (got < 0 && got > -4096)
+		return false;
+	gf_sys(SYS_munmap, got, len);
+	return true;
+}
+
 /* Guards. */
 
 u32 gf_method = METHOD_IS_GUARD;

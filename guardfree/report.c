@@ -318,7 +318,7 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 
 	colors(o);
 	gf_printf(o, "=================================================================\n%s", red);
-	gf_printf(o, "==%d==ERROR: %s: ", pid, gf_opt.name);
+	gf_printf(o, "==%d==%s: %s: ", pid, r->warning ? "WARNING" : "ERROR", gf_opt.name);
 	if (!strcmp(r->kind, "double-free")) {
 		gf_printf(o, "attempting double-free on 0x%012lx in thread ", (unsigned long)r->addr);
 		thread_text(o, r->thread);
@@ -388,7 +388,7 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 	if (gf_symbols_missing(parts.symbols)[0])
 		gf_printf(o, "    (names are missing: %s)\n\n", gf_symbols_missing(parts.symbols));
 	summary(o, r);
-	if (gf_opt.halt)
+	if (gf_opt.halt && !r->warning)
 		gf_printf(o, "==%d==ABORTING\n", pid);
 }
 
@@ -468,6 +468,8 @@ static void json(struct gf_out *o, const struct gf_report *r, bool freed)
 		gf_printf(o, ",\"by\":");
 		json_string(o, r->by);
 	}
+	if (r->warning)
+		gf_printf(o, ",\"warning\":true");
 	if (r->note) {
 		gf_printf(o, ",\"note\":");
 		json_string(o, r->note);
@@ -547,7 +549,7 @@ void gf_report_error(struct gf_report *r)
 	me->in_report = true;
 	gf_report(r);
 	me->in_report = false;
-	if (!gf_opt.halt)
+	if (!gf_opt.halt || r->warning)
 		return;
 	/* abort(), without its lock */
 	(void)all;

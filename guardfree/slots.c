@@ -680,6 +680,12 @@ uintptr_t gf_check_live(const struct gf_rec *rec)
 	return check(rec, true);
 }
 
+/*
+ * From here on the system is asked first whether it has so much. The heap is
+ * mapped with MAP_NORESERVE, which libc's allocator does not use.
+ */
+#define TRIED_BYTES	(1UL << 30)
+
 void *gf_alloc(size_t size, size_t align, u8 kind, u32 stack)
 {
 	struct gf_tls *me = gf_me();
@@ -693,6 +699,8 @@ void *gf_alloc(size_t size, size_t align, u8 kind, u32 stack)
 
 	/* No system has so much: that is an overflow, which is not worth a word. */
 	if (unlikely(size > 1UL << 46 || align > 1UL << 46))
+		return NULL;
+	if (unlikely(size >= TRIED_BYTES) && !gf_would_map(size))
 		return NULL;
 	if (align < gf_opt.align)
 		align = gf_opt.align;

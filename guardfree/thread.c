@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is known of a thread, from its first call to its end; and fork.
+ * What is known of a thread, from its first call to its end.
  */
 #include "gf.h"
 #include <errno.h>
@@ -136,35 +136,6 @@ u32 gf_stack_here(struct gf_regs caller)
 	return gf_depot_put(pc, gf_unwind(caller, false, pc, gf_opt.depth));
 }
 
-/* fork(): nobody else is inside the allocator while the memory is copied. */
-
-static void fork_prepare(void)
-{
-	gf_lock(&gf_report_lock);
-	gf_fault_lock();
-	gf_slots_lock();
-}
-
-static void fork_parent(void)
-{
-	gf_slots_unlock();
-	gf_fault_unlock();
-	gf_unlock(&gf_report_lock);
-}
-
-static void fork_child(void)
-{
-	struct gf_thread *info;
-
-	gf_slots_unlock();
-	gf_fault_unlock();
-	gf_unlock(&gf_report_lock);
-	gf_arenas_forked(gf_tls.arena);
-	info = (struct gf_thread *)gf_thread_get(gf_tls.no);
-	if (info)
-		info->tid = gf_sys(SYS_gettid);
-}
-
 void gf_thread_init(void)
 {
 	u64 random = 0;
@@ -174,16 +145,18 @@ void gf_thread_init(void)
 	gf_thread_new(UINT32_MAX, 0);
 }
 
-/* Not before the constructors: these allocate in some libcs. */
-__attribute__((constructor(101)))
-static void thread_late(void)
+void gf_thread_forked(void)
 {
-	if (!gf_ready)
-		gf_init();
-	if (gf_ready == 2)
-		return;
+	struct gf_thread *info = (struct gf_thread *)gf_thread_get(gf_tls.no);
+
+	if (info)
+		info->tid = gf_sys(SYS_gettid);
+}
+
+/* Not before the constructors: in some libcs a key is memory. */
+void gf_thread_late(void)
+{
 	have_key = !pthread_key_create(&key, thread_end);
-	pthread_atfork(fork_prepare, fork_parent, fork_child);
 	if (gf_tls.known && have_key)
 		pthread_setspecific(key, &gf_tls);
 }

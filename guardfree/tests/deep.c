@@ -11,11 +11,13 @@ struct want {
 	char *p;
 };
 
+void *__libc_malloc(size_t size);	/* whoever defines malloc */
+
 static void *in_thread(void *arg)
 {
 	struct want *w = arg;
 
-	w->p = malloc(w->size);
+	w->p = __libc_malloc(w->size);
 	return NULL;
 }
 

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the dynamic linker did: which function an address is of, who defines a
+ * name, and libraries that have libc's allocator bound to them.
+ */
+#include "gf.h"
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#pragma weak dladdr
+#pragma weak dladdr1
+
+bool gf_defines(const void *function)
+{
+#ifdef __GLIBC__
+	const ElfW(Sym) *sym = NULL;
+	Dl_info info;
+
+	/* A program that takes a function's address has an entry for it, which leads there. */
+	if (dladdr1 && dladdr1(function, &info, (void **)&sym, RTLD_DL_SYMENT) && sym)
+		return sym->st_shndx != SHN_UNDEF;
+#endif
+	return function;
+}
+
+const char *gf_function_at(uintptr_t pc)
+{
+	Dl_info info;
+
+	if (!dladdr || !dladdr((void *)pc, &info) || !info.dli_sname)
+		return "";
+	return info.dli_sname;
+}
+
+#if defined(__x86_64__)
+
+static u64 bytes_at(uintptr_t at, u32 n)
+{
+	u64 v = 0;
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		v |= (u64)((const u8 *)at)[i] << 8 * i;
+	return v;
+}
+
+/* The function that the call before this return address was of; "" if that cannot be seen */
+const char *gf_function_called(uintptr_t ret)
+{
+	uintptr_t to, word;
+	Dl_info info;
+
+	/* It is in a module's code, so that its bytes are there. */
+	if (!dladdr || !dladdr((void *)(ret - 5), &info) || ret - 5 < (uintptr_t)info.dli_fbase)
+		return "";
+	if (bytes_at(ret - 5, 1) != 0xe8)
+		return "";
+	to = ret + (s32)bytes_at(ret - 4, 4);
+	if (!gf_peek(to & -8UL, &word) || !gf_peek((to + 16) & -8UL, &word))
+		return "";
+	/* An entry of the linkage table: endbr64, bnd and what it jumps to */
+	if (bytes_at(to, 4) == 0xfa1e0ff3)
+		to += 4;
+	if (bytes_at(to, 1) == 0xf2)
+		to++;
+	if (bytes_at(to, 2) == 0x25ff && gf_peek(to + 6 + (s32)bytes_at(to + 2, 4), &word))
+		to = word;
+	return gf_function_at(to);
+}
+
+#else
+
+const char *gf_function_called(uintptr_t ret)
+{
+	(void)ret;
+	return "";
+}
+
+#endif
+
+/*
+ * Libraries opened with RTLD_DEEPBIND have libc's allocator bound to them. What
+ * they got from there we recognise (foreign.c), but libc would not know what we
+ * made: so their entries for these functions get ours.
+ */
+#if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))
+
+#if defined(__x86_64__)
+#define IS_FUNCTION(type) ((type) == R_X86_64_JUMP_SLOT || (type) == R_X86_64_GLOB_DAT)
+#else
+#define IS_FUNCTION(type) ((type) == R_AARCH64_JUMP_SLOT || (type) == R_AARCH64_GLOB_DAT)
+#endif
+
+struct bind {
+	const struct gf_binding *b;
+	u32 n;
+};
+
+struct module {
+	uintptr_t base, lo, hi;		/* as it is mapped */
+	uintptr_t relro, relro_end;
+	const ElfW(Sym) *syms;
+	const char *names;
+};
+
+static void bind_slot(const struct module *m, uintptr_t *slot, const struct gf_binding *b)
+{
+	uintptr_t at = (uintptr_t)slot & -PAGE;
+	bool relro = (uintptr_t)slot >= m->relro && (uintptr_t)slot < m->relro_end;
+
+	/* Bound to libc, or not bound yet */
+	if (*slot != (uintptr_t)b->libc && *slot - m->lo >= m->hi - m->lo)
+		return;
+	if (relro && gf_sys(SYS_mprotect, at, PAGE, PROT_READ | PROT_WRITE))
+		return;
+	store(slot, (uintptr_t)b->ours);
+	if (relro)
+		gf_sys(SYS_mprotect, at, PAGE, PROT_READ);
+}
+
+static void bind_relocations(const struct module *m, const ElfW(Rela) *rel, size_t size,
+			     const struct bind *bind)
+{
+	const ElfW(Rela) *end = rel + size / sizeof(*rel);
+	u32 i;
+
+	for (; rel < end; rel++) {
+		const ElfW(Sym) *sym = &m->syms[ELF64_R_SYM(rel->r_info)];
+
+		if (!IS_FUNCTION(ELF64_R_TYPE(rel->r_info)) || sym->st_shndx != SHN_UNDEF)
+			continue;
+		for (i = 0; i < bind->n; i++)
+			if (bind->b[i].libc && !gf_strcmp(m->names + sym->st_name, bind->b[i].name))
+				bind_slot(m, (uintptr_t *)(m->base + rel->r_offset), &bind->b[i]);
+	}
+}
+
+static int bind_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const ElfW(Phdr) *p = info->dlpi_phdr, *end = p + info->dlpi_phnum;
+	struct module m = { .base = info->dlpi_addr, .lo = UINTPTR_MAX };
+	const ElfW(Rela) *rel = NULL, *jmp = NULL;
+	const ElfW(Dyn) *d = NULL;
+	size_t rel_size = 0, jmp_size = 0;
+	uintptr_t me = (uintptr_t)bind_module;
+
+	(void)size;
+	for (; p < end; p++) {
+		uintptr_t at = m.base + p->p_vaddr;
+
+		if (p->p_type == PT_DYNAMIC)
+			d = (const ElfW(Dyn) *)at;
+		if (p->p_type == PT_GNU_RELRO) {
+			m.relro = at & -PAGE;
+			m.relro_end = (at + p->p_memsz) & -PAGE;
+		}
+		if (p->p_type != PT_LOAD)
+			continue;
+		m.lo = at < m.lo ? at : m.lo;
+		m.hi = at + p->p_memsz > m.hi ? at + p->p_memsz : m.hi;
+	}
+	if (!d || (me >= m.lo && me < m.hi))
+		return 0;
+	for (; d->d_tag != DT_NULL; d++) {
+		/* glibc has made addresses of them, except of the kernel's own object. */
+		uintptr_t at = d->d_un.d_ptr < m.lo ? m.base + d->d_un.d_ptr : d->d_un.d_ptr;
+
+		switch (d->d_tag) {
+		case DT_SYMTAB: m.syms = (const ElfW(Sym) *)at; break;
+		case DT_STRTAB: m.names = (const char *)at; break;
+		case DT_RELA: rel = (const ElfW(Rela) *)at; break;
+		case DT_RELASZ: rel_size = d->d_un.d_val; break;
+		case DT_JMPREL: jmp = (const ElfW(Rela) *)at; break;
+		case DT_PLTRELSZ: jmp_size = d->d_un.d_val; break;
+		}
+	}
+	if (!m.syms || !m.names)
+		return 0;
+	if (rel)
+		bind_relocations(&m, rel, rel_size, arg);
+	if (jmp)
+		bind_relocations(&m, jmp, jmp_size, arg);
+	return 0;
+}
+
+void gf_bind_all(const struct gf_binding *b, u32 n)
+{
+	struct bind bind = { b, n };
+
+	dl_iterate_phdr(bind_module, &bind);
+}
+
+#else
+
+void gf_bind_all(const struct gf_binding *b, u32 n)
+{
+	(void)b;
+	(void)n;
+}
+
+#endif
