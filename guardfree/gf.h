@@ -295,8 +295,10 @@ struct gf_tls {
 	u64 random;
 	u64 until_sample;	/* above 1: so many allocations go by */
 	u32 no;			/* T0 is the first thread */
+	u8 ends;		/* how often its end was announced */
 	bool known;
-	bool sampling;
+	bool over;		/* it has ended but for what libc frees */
+	bool inside;		/* the allocator: a signal may come */
 	bool in_report;
 };
 

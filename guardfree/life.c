@@ -13,10 +13,12 @@ static void fork_prepare(void)
 	gf_lock(&gf_report_lock);
 	gf_fault_lock();
 	gf_slots_lock();
+	gf_tls.inside = true;
 }
 
 static void fork_parent(void)
 {
+	gf_tls.inside = false;
 	gf_slots_unlock();
 	gf_fault_unlock();
 	gf_unlock(&gf_report_lock);

@@ -153,12 +153,37 @@ bool gf_pass_on(void)
 	return pass();
 }
 
+/* A handler of a signal that came while this thread was in here: no more of it. */
+static void reentered(const void *p, const char *by, struct gf_regs caller)
+{
+	struct gf_report r;
+	char note[100];
+
+	gf_snprintf(note, sizeof(note), "(%s, in a signal handler that interrupted the allocator)", by);
+	gf_fill_report(&r, caller, p);
+	r.kind = "signal-unsafe-call";
+	r.note = note;
+	r.by = by;
+	gf_report_error(&r);
+}
+
 void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
 {
+	struct gf_tls *me = gf_me();
 	void *p = NULL;
 
-	if (likely(!load_relaxed(&gf_full)) || !gf_next.malloc)
+	if (unlikely(me->inside)) {
+		reentered(NULL, "malloc", caller);
+		p = gf_next.malloc && align <= 16 ? gf_next.malloc(size) : NULL;
+		if (!p)
+			errno = ENOMEM;
+		return p;
+	}
+	if (likely(!load_relaxed(&gf_full)) || !gf_next.malloc) {
+		me->inside = true;
 		p = gf_alloc(size, align, kind, gf_stack_here(caller));
+		me->inside = false;
+	}
 	if (likely(p))
 		return p;
 	/* At vm.max_map_count there is memory, but none that could be guarded. */
@@ -201,6 +226,7 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 {
 	struct gf_report r;
 	enum gf_verdict why;
+	struct gf_tls *me;
 	struct gf_rec *rec;
 	uintptr_t at;
 
@@ -211,6 +237,10 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 			gf_next.free(p);
 		else
 			gf_bad_free(p, FREE_WILD, by, caller);
+		return;
+	}
+	if (unlikely(gf_tls.inside)) {
+		reentered(p, by, caller);
 		return;
 	}
 	rec = gf_find(p, &why);
@@ -238,7 +268,10 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 		r.note = "(found when it was freed: the stack is that of the free)";
 		gf_report_error(&r);
 	}
+	me = gf_me();
+	me->inside = true;
 	gf_release(rec, gf_stack_here(caller));
+	me->inside = false;
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -560,14 +561,26 @@ void gf_unlock_memory(void)
  */
 u32 gf_full;
 
+/* Who says no to what worked before? */
+static const char *gf_who_refuses(void)
+{
+	return gf_sys(SYS_prctl, PR_GET_SECCOMP) == 2 ?
+		"a filter of system calls (seccomp) refuses it" :
+		"it worked at the start and is refused now, by a filter of system calls?";
+}
+
 static void gf_make_room(long err)
 {
 	static u32 said;
 
 	if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-		gf_say("mprotect: %s: vm.max_map_count is reached: objects come unguarded from here on",
-		       gf_strerror(err));
+		gf_say("mprotect: %s: %s: objects come unguarded from here on", gf_strerror(err),
+		       err == -ENOMEM ? "vm.max_map_count is reached" : gf_who_refuses());
 	store(&gf_full, 1000);
+	if (err != -ENOMEM) {
+		store(&gf_full, UINT32_MAX);	/* that will not change */
+		return;
+	}
 	gf_sys(SYS_mprotect, gf_heap.base, gf_heap.mapped < 4 * UNIT ? gf_heap.mapped : 4 * UNIT,
 	       PROT_READ | PROT_WRITE);
 }
@@ -584,10 +597,41 @@ static bool gf_mprotect(uintptr_t addr, size_t len, bool open)
 		return false;
 	}
 	full = load_relaxed(&gf_full);
-	if (unlikely(full) && !open)
+	if (unlikely(full) && full != UINT32_MAX && !open)
 		__atomic_compare_exchange_n(&gf_full, &full, full - 1, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);
 	return true;
+}
+
+/*
+ * Guards worked, and do not any more: a filter that the program set. Those that
+ * are there stay. What is to be used again is mapped anew, as mprotect() does not
+ * remove them; what is freed becomes PROT_NONE.
+ */
+static void gf_refused(const char *what, long err)
+{
+	static u32 said;
+
+	gf_mixed = true;
+	store(&gf_method, METHOD_IS_MPROTECT);
+	if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
+		gf_say("madvise(%s): %s: %s: using PROT_NONE from here on", what,
+		       gf_strerror(err), gf_who_refuses());
+}
+
+/* Is it this memory that cannot be poisoned, or none at all? */
+static bool gf_still_guards(void)
+{
+	long page = gf_sys(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool works;
+
+	if (page < 0 && page > -4096)
+		return false;
+	gf_sys(SYS_munlock, page, PAGE);
+	works = !gf_madvise(page, PAGE, ADVICE_POISON);
+	gf_sys(SYS_munmap, page, PAGE);
+	return works;
 }
 
 bool gf_poison(uintptr_t addr, size_t len)
@@ -601,7 +645,7 @@ bool gf_poison(uintptr_t addr, size_t len)
 		err = gf_madvise(addr, len, ADVICE_POISON);
 		if (likely(!err))
 			return true;
-		if (err == -EINVAL) {
+		if (err == -EINVAL && gf_still_guards()) {
 			gf_unlock_memory();
 			err = gf_madvise(addr, len, ADVICE_POISON);
 			if (!err)
@@ -615,30 +659,31 @@ bool gf_poison(uintptr_t addr, size_t len)
 			fetch_add(&gf_unguarded, 1);
 			return false;
 		}
-		/* A seccomp filter, most likely. */
-		gf_mixed = true;
-		store(&gf_method, METHOD_IS_MPROTECT);
-		gf_say("madvise(MADV_GUARD_POISON): %s: using PROT_NONE from here on",
-		       gf_strerror(err));
+		gf_refused("MADV_GUARD_POISON", err);
 	}
 	ok = gf_mprotect(addr, len, false);
 	if (!ok)
 		fetch_add(&gf_unguarded, 1);
-	if (gf_method == METHOD_IS_MPROTECT) {
-		gf_calls.other++;
-		gf_madvise(addr, len, MADV_DONTNEED);
-	}
+	gf_calls.other++;
+	gf_madvise(addr, len, MADV_DONTNEED);
 	return ok;
 }
 
 bool gf_unpoison(uintptr_t addr, size_t len)
 {
+	long err;
+
 	if (likely(gf_method == METHOD_IS_GUARD)) {
 		gf_calls.unpoison++;
-		return !gf_madvise(addr, len, ADVICE_UNPOISON);
+		err = gf_madvise(addr, len, ADVICE_UNPOISON);
+		if (likely(!err))
+			return true;
+		if (err == -ENOMEM)
+			return false;
+		gf_refused("MADV_GUARD_UNPOISON", err);
 	}
 	if (gf_mixed)
-		gf_madvise(addr, len, ADVICE_UNPOISON);
+		return !gf_remap(addr, len, PROT_READ | PROT_WRITE);
 	return gf_mprotect(addr, len, true);
 }
 

@@ -18,6 +18,12 @@ static pthread_key_t key;
 static bool have_key;
 static u64 seed;
 
+#ifdef PTHREAD_DESTRUCTOR_ITERATIONS
+#define DESTRUCTOR_ROUNDS PTHREAD_DESTRUCTOR_ITERATIONS
+#else
+#define DESTRUCTOR_ROUNDS _POSIX_THREAD_DESTRUCTOR_ITERATIONS
+#endif
+
 const struct gf_thread *gf_thread_get(u32 no)
 {
 	if (((u64)no + 1) * sizeof(struct gf_thread) > load(&gf_threads.mapped))
@@ -74,7 +80,11 @@ static uintptr_t stack_top(void)
 	return top ? top : UINTPTR_MAX;
 }
 
-/* Threads may still free after this, even allocate: they start anew then. */
+/*
+ * Other keys' destructors, and after these libc itself, still free and even
+ * allocate. This one asks to be called again as long as it will be; what comes
+ * after the last time is done in an arena that it does not count in.
+ */
 static void thread_end(void *arg)
 {
 	struct gf_tls *t = arg;
@@ -83,14 +93,15 @@ static void thread_end(void *arg)
 
 	if (!t->known)
 		return;
+	if (++t->ends < DESTRUCTOR_ROUNDS && !pthread_setspecific(key, t))
+		return;
 	gf_altstack_end(t);
 	info = (struct gf_thread *)gf_thread_get(t->no);
 	if (info) {	/* by its last name, which is often not its first */
 		gf_sys(SYS_prctl, PR_GET_NAME, info->name);
 		info->ended = true;
 	}
-	t->known = false;
-	t->arena = NULL;
+	t->over = true;
 	gf_arena_leave(arena);
 }
 

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -106,6 +107,17 @@ static void on_usr1(int sig)
 {
 	(void)sig;
 	sink = look(shared);
+}
+
+static volatile int never;
+
+NOINLINE static void on_alarm(int sig)
+{
+	char *p = malloc(sig);
+
+	if (!p)
+		never = 1;
+	free(p);
 }
 
 static int recursion(int n)
@@ -364,6 +376,16 @@ int main(int argc, char **argv)
 		sigaltstack(&ss, NULL);
 		drop(p);
 		sink = look(p);
+	}
+	CASE("signal-malloc") {	/* a handler that interrupts malloc, and allocates */
+		struct itimerval often = { { 0, 500 }, { 0, 500 } };
+
+		signal(SIGALRM, on_alarm);
+		setitimer(ITIMER_REAL, &often, NULL);
+		while (!never)
+			drop(make(100));
+		puts("came back");
+		return 0;
 	}
 	CASE("exit-threads") {		/* others go on while the process ends */
 		pthread_t t;
