@@ -15,7 +15,10 @@
  *   cxx.c       C++'s operators
  *   mismatch.c  new and free, malloc and delete
  *   elf.c       who defines a function
- *   fault.c     SIGSEGV, and who gets it next
+ *   altstack.c  signal stacks
+ *   insn.c      the size of an access
+ *   fault.c     SIGSEGV and SIGBUS, and who gets them next
+ *   signals.c   what the program does about signals
  *   report.c    what is said of a hit
  *   symbol.c    names for addresses, from a helper process
  *   kernel.c    system calls that pass a buffer
@@ -27,6 +30,7 @@
 #define _GNU_SOURCE
 #endif
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -96,6 +100,7 @@ struct gf_options {
 	u32 halt;
 	u32 kernel;
 	u32 handler;
+	u32 segv;
 	u32 symbolize;
 	u32 symbolizer_seconds;
 	u32 format;
@@ -283,6 +288,7 @@ struct gf_thread {		/* what a report says of it; never freed */
 	u32 create_stack;
 	char name[19];
 	bool ended;
+	u8 blocked;		/* when it starts */
 	void *(*start)(void *);	/* until it runs */
 	void *arg;
 };
@@ -295,6 +301,10 @@ struct gf_tls {
 	u64 random;
 	u64 until_sample;	/* above 1: so many allocations go by */
 	u32 no;			/* T0 is the first thread */
+	void *user_alt;		/* the signal stack that the program has set */
+	size_t user_alt_size;
+	u8 blocked, held;	/* SIGSEGV 1, SIGBUS 2: in the program's mask; sent meanwhile */
+	bool moving;		/* a signal's frame */
 	u8 ends;		/* how often its end was announced */
 	bool known;
 	bool over;		/* it has ended but for what libc frees */
@@ -413,6 +423,7 @@ struct gf_report {
 	struct gf_regs regs;
 	bool exact;		/* regs.pc is an instruction */
 	bool freed_by_this;	/* the object is being freed right now */
+	bool signal;		/* not about our memory */
 	bool warning;		/* said, and the program runs on */
 	u32 thread;
 	const char *by;		/* the function that did it, "free", "read", ... */
@@ -455,17 +466,27 @@ void gf_self_path(char *buf, size_t size);
 /* fault.c */
 
 void gf_fault_init(void);
-/* What the program set for SIGSEGV; the handler here stays. */
+/* What the program set for SIGSEGV or SIGBUS; the handler here stays. */
 struct sigaction;
-void gf_user_action(const struct sigaction *set, struct sigaction *old);
+void gf_user_action(int sig, const struct sigaction *set, struct sigaction *old);
 bool gf_fault_installed(void);
 extern bool gf_went_on;		/* halt=0: a guard was taken away */
 /* For fork. */
 void gf_fault_lock(void);
 void gf_fault_unlock(void);
+
+/* altstack.c */
+
 void gf_altstack_start(struct gf_tls *t);
 void gf_altstack_end(struct gf_tls *t);
-/* x86: what an instruction does to memory; 0 if not known */
+/* sigaltstack(), as the program sees it */
+int gf_altstack_user(const stack_t *set, stack_t *old);
+/* The memory of its own was freed: it goes on with ours. */
+void gf_altstack_freed(struct gf_tls *t);
+void gf_altstack_lock(void);
+void gf_altstack_unlock(void);
+
+/* insn.c: what an instruction does to memory; 0 if not known */
 u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access);
 
 /* malloc.c */

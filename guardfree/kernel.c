@@ -6,10 +6,10 @@
  * EFAULT, or a short count, which few programs look at. With kernel=1 the
  * buffers of such calls are looked up after the call.
  *
- * And what guardfree has to know of, or to keep to itself: threads that begin,
- * libraries that go, locked memory, the handler of SIGSEGV.
+ * And what guardfree has to know of: threads that begin, libraries that go,
+ * locked memory.
  */
-#include "gf.h"
+#include "wrap.h"
 /* Their prototypes have attributes and nonnull that are in the way here. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,25 +27,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <threads.h>
 #include <unistd.h>
 
-struct wrap {
-	void **real;
-	const char *name;
-};
-
-/* All are looked up at the start: dlsym() is not for signal handlers. */
-#define WRAP(ret, name, ...)						\
-	static ret (*real_##name)(__VA_ARGS__);				\
-	static const struct wrap wrap_##name				\
-		__attribute__((used, section("gf_wraps"))) =		\
-		{ (void **)&real_##name, #name };			\
-	EXPORT ret name(__VA_ARGS__)
-
-#define REAL(name) \
-	(likely(real_##name) ? real_##name : (find(&wrap_##name), real_##name))
-
-static void find(const struct wrap *w)
+void gf_wrap_find(const struct wrap *w)
 {
 	*w->real = dlsym(RTLD_NEXT, w->name);
 	if (!*w->real) {
@@ -346,6 +331,19 @@ OPENAT(openat64)
 
 /* Threads. */
 
+static struct gf_thread *thread_is_made(struct gf_regs caller, u32 *no)
+{
+	struct gf_thread *t;
+
+	if (gf_ready != 1)
+		return NULL;
+	*no = gf_thread_new(gf_me()->no, gf_stack_here(caller));
+	t = (struct gf_thread *)gf_thread_get(*no);
+	if (t)
+		t->blocked = gf_me()->blocked;
+	return t;
+}
+
 static void *thread_starts(void *arg)
 {
 	u32 no = (uintptr_t)arg;
@@ -358,18 +356,35 @@ static void *thread_starts(void *arg)
 WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attr,
      void *(*start)(void *), void *arg)
 {
-	struct gf_thread *t;
 	u32 no;
+	struct gf_thread *t = thread_is_made(GF_CALLER(), &no);
 
-	if (gf_ready != 1)
-		return REAL(pthread_create)(thread, attr, start, arg);
-	no = gf_thread_new(gf_me()->no, gf_stack_here(GF_CALLER()));
-	t = (struct gf_thread *)gf_thread_get(no);
 	if (!t)
 		return REAL(pthread_create)(thread, attr, start, arg);
 	t->start = start;
 	t->arg = arg;
 	return REAL(pthread_create)(thread, attr, thread_starts, (void *)(uintptr_t)no);
+}
+
+static int c11_thread_starts(void *arg)
+{
+	u32 no = (uintptr_t)arg;
+	struct gf_thread *t = (struct gf_thread *)gf_thread_get(no);
+
+	gf_thread_begin(no);
+	return ((thrd_start_t)(uintptr_t)t->start)(t->arg);
+}
+
+WRAP(int, thrd_create, thrd_t *thread, thrd_start_t start, void *arg)
+{
+	u32 no;
+	struct gf_thread *t = thread_is_made(GF_CALLER(), &no);
+
+	if (!t)
+		return REAL(thrd_create)(thread, start, arg);
+	t->start = (void *(*)(void *))(uintptr_t)start;
+	t->arg = arg;
+	return REAL(thrd_create)(thread, c11_thread_starts, (void *)(uintptr_t)no);
 }
 
 WRAP(int, dlclose, void *handle)
@@ -398,62 +413,6 @@ WRAP(int, mlockall, int flags)
 		gf_unlock_memory();
 	return ret;
 }
-
-/* Signals: SIGSEGV comes here first, and is not blocked. */
-
-WRAP(int, sigaction, int sig, const struct sigaction *act, struct sigaction *old)
-{
-	struct sigaction open;
-
-	if (sig != SIGSEGV || !gf_fault_installed()) {
-		/* Blocked while the handler runs, it would kill without a word. */
-		if (act && gf_fault_installed()) {
-			open = *act;
-			sigdelset(&open.sa_mask, SIGSEGV);
-			act = &open;
-		}
-		return REAL(sigaction)(sig, act, old);
-	}
-	gf_user_action(act, old);
-	return 0;
-}
-
-#define SIGNAL(name, flags)						\
-	WRAP(__sighandler_t, name, int sig, __sighandler_t handler)	\
-	{								\
-		struct sigaction act = { .sa_flags = flags }, old;	\
-									\
-		if (sig != SIGSEGV || !gf_fault_installed())		\
-			return REAL(name)(sig, handler);		\
-		act.sa_handler = handler;				\
-		gf_user_action(&act, &old);				\
-		return old.sa_handler;					\
-	}
-
-SIGNAL(signal, SA_RESTART)
-SIGNAL(bsd_signal, SA_RESTART)
-SIGNAL(sysv_signal, SA_RESETHAND | SA_NODEFER)
-SIGNAL(__sysv_signal, SA_RESETHAND | SA_NODEFER)
-
-static const sigset_t *without_segv(int how, const sigset_t *set, sigset_t *copy)
-{
-	if (!set || how == SIG_UNBLOCK || !gf_fault_installed() || !sigismember(set, SIGSEGV))
-		return set;
-	*copy = *set;
-	sigdelset(copy, SIGSEGV);
-	return copy;
-}
-
-#define MASK(name)							\
-	WRAP(int, name, int how, const sigset_t *set, sigset_t *old)	\
-	{								\
-		sigset_t copy;						\
-									\
-		return REAL(name)(how, without_segv(how, set, &copy), old); \
-	}
-
-MASK(sigprocmask)
-MASK(pthread_sigmask)
 
 /* children=0: the library leaves LD_PRELOAD, whose other entries stay. */
 static void leave_environment(void)

@@ -269,6 +269,9 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 		gf_report_error(&r);
 	}
 	me = gf_me();
+	if (unlikely(me->user_alt) &&
+	    (uintptr_t)me->user_alt - rec->ptr < (rec->size ? rec->size : 1))
+		gf_altstack_freed(me);
 	me->inside = true;
 	gf_release(rec, gf_stack_here(caller));
 	me->inside = false;

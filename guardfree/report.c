@@ -333,6 +333,17 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 			  !strcmp(r->by, "realloc") ? "realloc" : "free", (unsigned long)r->addr);
 		thread_text(o, r->thread);
 		gf_printf(o, "%s\n", plain);
+	} else if (r->signal) {
+		gf_printf(o, "%s on %saddress 0x%012lx (pc 0x%012lx bp 0x%012lx sp 0x%012lx T%u)%s\n",
+			  r->kind, r->kind[0] == 's' ? "" : "unknown ", (unsigned long)r->addr,
+			  (unsigned long)r->regs.pc, (unsigned long)r->regs.fp,
+			  (unsigned long)r->regs.sp, r->thread, plain);
+		if (r->kind[0] != 's')
+			gf_printf(o, "==%d==The signal is caused by %s memory access.\n", pid,
+				  r->access == ACCESS_WRITE ? "a WRITE" :
+				  r->access == ACCESS_EXEC ? "an EXECUTE" : "a READ");
+		if (r->note)
+			gf_printf(o, "==%d==Hint: %s\n", pid, r->note);
 	} else if (r->access == ACCESS_NONE) {
 		gf_printf(o, "%s %s on 0x%012lx in thread ", r->kind, r->note ? r->note : "",
 			  (unsigned long)r->addr);
@@ -366,7 +377,7 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 		thread_text(o, r->rec->alloc_thread);
 		gf_printf(o, " here:%s\n", plain);
 		stack_text(o, &parts.s[AT_ALLOC]);
-	} else if (r->access != ACCESS_NONE) {
+	} else if (r->access != ACCESS_NONE && !r->signal) {
 		gf_printf(o, "%s0x%012lx is a wild pointer: no object was ever near it%s\n", green,
 			  (unsigned long)r->addr, plain);
 	}

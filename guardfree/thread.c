@@ -135,7 +135,11 @@ void gf_thread_start(void)
 
 void gf_thread_begin(u32 no)
 {
+	const struct gf_thread *t = gf_thread_get(no);
+
 	gf_tls.no = no;
+	if (t)
+		gf_tls.blocked = t->blocked;
 	gf_me();
 }
 

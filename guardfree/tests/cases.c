@@ -128,6 +128,12 @@ static int recursion(int n)
 	return recursion(n + 1) + big[(n + 1) % 1000];
 }
 
+static void *in_thread_recursion(void *arg)
+{
+	sink = recursion(arg != NULL);
+	return NULL;
+}
+
 static void say(const char *what, long ret)
 {
 	printf("%s: %ld %s\n", what, ret, ret < 0 ? strerror(errno) : "");
@@ -316,6 +322,26 @@ int main(int argc, char **argv)
 	}
 	CASE("null") {
 		sink = *(volatile int *)8;
+	}
+	CASE("wild") {
+		*(volatile int *)0xdead000 = 1;
+	}
+	CASE("non-canonical") {
+		sink = *(volatile int *)0xdead000000000000;
+	}
+	CASE("jump") {
+		((void (*)(void))0xdead000)();
+		sink = 1;
+	}
+	CASE("bus") {
+		q = mmap(NULL, 4096, PROT_READ, MAP_SHARED, open("/tmp", O_TMPFILE | O_RDWR, 0600), 0);
+		sink = *(volatile char *)q;
+	}
+	CASE("sent") {
+		raise(SIGSEGV);
+	}
+	CASE("overflow-thread") {
+		in_thread(in_thread_recursion, NULL);
 	}
 	CASE("overflow-stack") {
 		return recursion(0);
