@@ -130,8 +130,10 @@ static void *thread(void *arg)
 
 	main_top = (char *)&set;
 	stack(0);
-	caught(out, 0);
-	mended(SA_ONSTACK);
+	if (!arg) {
+		caught(out, 0);
+		mended(SA_ONSTACK);
+	}
 	pthread_sigmask(SIG_BLOCK, NULL, &set);
 	printf("in a thread: SIGSEGV %d SIGBUS %d\n", sigismember(&set, SIGSEGV),
 	       sigismember(&set, SIGBUS));
@@ -143,6 +145,9 @@ static void masks(void)
 	struct sigaction a = { .sa_handler = out_small }, old;
 	sigset_t set, was;
 	pthread_t t;
+
+	pthread_create(&t, NULL, thread, NULL);
+	pthread_join(t, NULL);
 
 	sigfillset(&a.sa_mask);
 	sigaction(SIGUSR1, &a, NULL);
@@ -159,7 +164,7 @@ static void masks(void)
 	printf("was %d %d\n", sigismember(&was, SIGSEGV), sigismember(&was, SIGUSR1));
 	pthread_sigmask(SIG_BLOCK, NULL, &was);
 	printf("blocked %d %d\n", sigismember(&was, SIGSEGV), sigismember(&was, SIGUSR1));
-	pthread_create(&t, NULL, thread, NULL);
+	pthread_create(&t, NULL, thread, &old);
 	pthread_join(t, NULL);
 	main_top = (char *)__builtin_frame_address(0) + 4096;
 	signal(SIGSEGV, out_small);
