@@ -26,6 +26,26 @@ bool gf_defines(const void *function)
 	return function;
 }
 
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+#pragma weak _dl_find_object
+#endif
+
+const char *gf_module_at(uintptr_t pc, u64 *offset)
+{
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+	struct dl_find_object o;
+
+	if (!_dl_find_object || _dl_find_object((void *)pc, &o))
+		return NULL;
+	*offset = pc - o.dlfo_link_map->l_addr;
+	return o.dlfo_link_map->l_name[0] ? o.dlfo_link_map->l_name : "the program";
+#else
+	(void)pc;
+	(void)offset;
+	return NULL;
+#endif
+}
+
 const char *gf_function_at(uintptr_t pc)
 {
 	Dl_info info;

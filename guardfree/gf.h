@@ -6,6 +6,8 @@
  *   options.c   GUARDFREE_OPTIONS
  *   os.c        system calls, locks, areas that grow, guards, printing
  *   slots.c     where objects lie: chunks, slots, quarantine
+ *   log.c       where reports go
+ *   sandbox.c   filters of system calls
  *   depot.c     stacks, each kept once
  *   unwind.c    the caller's stack, by call frame information
  *   thread.c    what is known of a thread
@@ -116,6 +118,7 @@ struct gf_options {
 };
 
 extern struct gf_options gf_opt;
+extern bool gf_secure;		/* setuid or the like: no files, no programs */
 /* Reads @text into gf_opt, over what is there; says what it does not know. */
 void gf_options_parse(const char *text);
 void gf_options_help(void);
@@ -228,7 +231,6 @@ struct gf_out {
 };
 
 void gf_out_init(struct gf_out *o, int fd, char *buf, u32 size);
-void gf_out_log(struct gf_out *o, char *buf, u32 size);	/* where reports go */
 void gf_out_flush(struct gf_out *o);
 void gf_out_end(struct gf_out *o);
 void gf_puts(struct gf_out *o, const char *s, size_t len);
@@ -246,6 +248,17 @@ int gf_strcmp(const char *a, const char *b);
 bool gf_prefix(const char *s, const char *prefix);
 /* All of a small file, as a string; -errno or the length */
 long gf_read_file(const char *path, char *buf, size_t size);
+
+/* log.c */
+
+extern bool gf_sandboxed;	/* the program has set a filter of system calls */
+void gf_out_log(struct gf_out *o, char *buf, u32 size);	/* where reports go */
+void gf_log_follow(void);
+void gf_log_forked(void);
+void gf_log_let_go(void);
+/* Is this descriptor ours? */
+bool gf_log_is(int fd);
+int gf_pid(void);
 
 /* depot.c */
 
@@ -543,6 +556,8 @@ void gf_fork_handlers(void);
 
 /* Is this a function's definition, not an entry of some program's linkage table? */
 bool gf_defines(const void *function);
+/* The module of an address, and where in it, without a system call or a lock */
+const char *gf_module_at(uintptr_t pc, u64 *offset);
 /* The name of the function at an address, "" if not known */
 const char *gf_function_at(uintptr_t pc);
 /* ... of that which the call before this return address was of */

@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -401,6 +402,87 @@ WRAP(int, __register_atfork, void (*prepare)(void), void (*parent)(void), void (
 {
 	gf_fork_handlers();
 	return REAL(__register_atfork)(prepare, parent, child, dso);
+}
+
+/* Our own descriptor is not there for the program, and stderr may become another one. */
+
+static bool is_daemon;
+
+WRAP(int, close, int fd)
+{
+	if (gf_log_is(fd)) {
+		errno = EBADF;
+		return -1;
+	}
+	if (fd == 2 && is_daemon)
+		gf_log_let_go();
+	return REAL(close)(fd);
+}
+
+WRAP(int, close_range, unsigned int from, unsigned int to, int flags)
+{
+	unsigned int at;
+	int ret = 0;
+
+	if (is_daemon && from <= 2 && to >= 2)
+		gf_log_let_go();
+	for (at = from; at <= to && at < 1100 && !gf_log_is(at); at++)
+		;
+	if (at > to || at >= 1100 || flags & CLOSE_RANGE_CLOEXEC)
+		return REAL(close_range)(from, to, flags);
+	if (at > from)
+		ret = REAL(close_range)(from, at - 1, flags);
+	return !ret && at < to ? REAL(close_range)(at + 1, to, flags) : ret;
+}
+
+WRAP(void, closefrom, int from)
+{
+	if (close_range(from < 0 ? 0 : from, ~0U, 0))
+		REAL(closefrom)(from);
+}
+
+WRAP(int, dup2, int from, int to)
+{
+	int ret;
+
+	if (gf_log_is(to) && from != to)
+		gf_log_follow();	/* to another number */
+	ret = REAL(dup2)(from, to);
+	if (ret == 2 && from != to)
+		gf_log_follow();
+	return ret;
+}
+
+WRAP(int, dup3, int from, int to, int flags)
+{
+	int ret;
+
+	if (gf_log_is(to) && from != to)
+		gf_log_follow();
+	ret = REAL(dup3)(from, to, flags);
+	if (ret == 2)
+		gf_log_follow();
+	return ret;
+}
+
+WRAP(pid_t, setsid, void)
+{
+	pid_t ret = REAL(setsid)();
+
+	if (ret >= 0)
+		is_daemon = true;
+	return ret;
+}
+
+WRAP(int, daemon, int nochdir, int noclose)
+{
+	int ret = REAL(daemon)(nochdir, noclose);
+
+	if (!ret)
+		is_daemon = true;
+	if (!ret && !noclose)
+		gf_log_follow();
+	return ret;
 }
 
 /* Memory. */

@@ -27,6 +27,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
 	fork_parent();
+	gf_log_forked();
 	gf_arenas_forked(gf_tls.arena);
 	gf_thread_forked();
 }

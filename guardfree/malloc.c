@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -55,7 +56,11 @@ bool gf_init(void)
 	gf_lock(&init_lock);
 	if (gf_ready)
 		goto out;
+	gf_log_follow();
+	gf_secure = getauxval(AT_SECURE);
 	read_options();
+	if (gf_secure)
+		gf_opt.symbolize = 0;
 	gf_probe();
 	ok = gf_method == METHOD_IS_GUARD || gf_opt.method != METHOD_GUARD;
 	if (ok && !gf_place()) {

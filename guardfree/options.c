@@ -26,6 +26,8 @@ struct gf_options gf_opt = {
 	.name = "AddressSanitizer",
 };
 
+bool gf_secure;
+
 enum type { U32, S32, U64, SIZE, STRING, CHOICE };
 
 struct option {
@@ -163,6 +165,10 @@ static bool set(const struct option *o, const char *value)
 
 	switch (o->type) {
 	case STRING:
+		/* Who starts a program as somebody else may not have it write or run a file. */
+		if (gf_secure && (o->offset == offsetof(struct gf_options, log) ||
+				  o->offset == offsetof(struct gf_options, symbolizer)))
+			return true;
 		if (gf_strlen(value) >= o->size)
 			return false;
 		gf_snprintf(to, o->size, "%s", value);

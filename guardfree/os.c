@@ -161,34 +161,6 @@ void gf_out_end(struct gf_out *o)
 	o->open = false;
 }
 
-/* log=FILE, where %p is the process; stderr if that cannot be opened */
-void gf_out_log(struct gf_out *o, char *buf, u32 size)
-{
-	char path[300];
-	size_t at = 0;
-	const char *s;
-	long fd;
-
-	gf_out_init(o, 2, buf, size);
-	if (!gf_opt.log[0])
-		return;
-	for (s = gf_opt.log; *s && at < sizeof(path) - 12; s++) {
-		if (s[0] == '%' && s[1] == 'p') {
-			at += gf_snprintf(path + at, sizeof(path) - at, "%d",
-					  (int)gf_sys(SYS_getpid));
-			s++;
-		} else {
-			path[at++] = *s;
-		}
-	}
-	path[at] = 0;
-	fd = gf_sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	if (fd >= 0) {
-		o->fd = fd;
-		o->open = true;
-	}
-}
-
 void gf_puts(struct gf_out *o, const char *s, size_t len)
 {
 	while (len--) {
@@ -655,7 +627,8 @@ bool gf_poison(uintptr_t addr, size_t len)
 			if (!__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
 				gf_say("madvise(MADV_GUARD_POISON): %s: objects go unguarded",
 				       gf_strerror(err));
-			gf_madvise(addr, len, MADV_DONTNEED);
+			if (gf_madvise(addr, len, MADV_DONTNEED))
+				store(&gf_went_on, true);
 			fetch_add(&gf_unguarded, 1);
 			return false;
 		}
@@ -665,7 +638,8 @@ bool gf_poison(uintptr_t addr, size_t len)
 	if (!ok)
 		fetch_add(&gf_unguarded, 1);
 	gf_calls.other++;
-	gf_madvise(addr, len, MADV_DONTNEED);
+	if (gf_madvise(addr, len, MADV_DONTNEED))
+		store(&gf_went_on, true);	/* what is new is not zero any more */
 	return ok;
 }
 

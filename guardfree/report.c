@@ -148,7 +148,7 @@ static void thread_name(u32 no)
 	char path[64], name[20];
 	long n;
 
-	if (!t || t->ended || !t->tid)
+	if (!t || t->ended || !t->tid || gf_sandboxed)
 		return;
 	gf_snprintf(path, sizeof(path), "/proc/self/task/%u/comm", t->tid);
 	n = gf_read_file(path, name, sizeof(name));
@@ -194,7 +194,7 @@ static void colors(const struct gf_out *o)
 	struct termios t;
 	bool on = gf_opt.color == COLOR_ALWAYS;
 
-	if (gf_opt.color == COLOR_AUTO)
+	if (gf_opt.color == COLOR_AUTO && !gf_sandboxed)
 		on = gf_sys(SYS_ioctl, o->fd, TCGETS, &t) == 0;
 	red = on ? "\033[1;31m" : "";
 	green = on ? "\033[1;32m" : "";
@@ -264,12 +264,16 @@ static bool messenger(const char *module)
 static void summary(struct gf_out *o, const struct gf_report *r)
 {
 	struct gf_frame f, first = { .function = "" };
+	const struct section *at = &parts.s[AT_HIT];
 	u32 i, k;
 	bool have = false;
 
+	/* What was found at exit has no stack but the object's own. */
+	if (!at->n)
+		at = &parts.s[AT_ALLOC];
 	/* The first frame of the program itself, or else the first */
-	for (i = 0; i < r->n && i < parts.s[AT_HIT].n; i++) {
-		for (k = 0; gf_symbol(parts.symbols, i, k, &f); k++) {
+	for (i = 0; i < at->n; i++) {
+		for (k = 0; gf_symbol(parts.symbols, at->from + i, k, &f); k++) {
 			if (!have) {
 				first = f;
 				have = true;
@@ -311,10 +315,10 @@ static void where_text(struct gf_out *o, const struct gf_report *r)
 		  (unsigned long)rec->ptr, (unsigned long)end, plain);
 }
 
-static void text(struct gf_out *o, const struct gf_report *r, bool freed)
+/* Needs no system call but write(): it is said before anything else is tried. */
+static void head_text(struct gf_out *o, const struct gf_report *r)
 {
-	int pid = gf_sys(SYS_getpid);
-	u32 i;
+	int pid = gf_pid();
 
 	colors(o);
 	gf_printf(o, "=================================================================\n%s", red);
@@ -364,6 +368,13 @@ static void text(struct gf_out *o, const struct gf_report *r, bool freed)
 		if (r->note)
 			gf_printf(o, "    %s\n", r->note);
 	}
+}
+
+static void text(struct gf_out *o, const struct gf_report *r, bool freed)
+{
+	int pid = gf_pid();
+	u32 i;
+
 	stack_text(o, &parts.s[AT_HIT]);
 	if (r->rec) {
 		where_text(o, r);
@@ -469,7 +480,7 @@ static void json(struct gf_out *o, const struct gf_report *r, bool freed)
 	u32 i;
 
 	gf_printf(o, "{\"tool\":\"guardfree\",\"version\":\"" GF_VERSION "\",\"pid\":%d,\"kind\":",
-		  (int)gf_sys(SYS_getpid));
+		  gf_pid());
 	json_string(o, r->kind);
 	gf_printf(o, ",\"address\":\"0x%012lx\",\"access\":\"%s\"", (unsigned long)r->addr,
 		  words[r->access]);
@@ -531,6 +542,42 @@ static void json(struct gf_out *o, const struct gf_report *r, bool freed)
 	gf_printf(o, "}\n");
 }
 
+/*
+ * Where the program goes on, what is the same again is counted only: the same
+ * kind from the same place, of an object from the same place. Under the lock.
+ */
+static u64 known[1024];
+static u32 reports, repeated;
+
+static bool said_before(const struct gf_report *r)
+{
+	u64 h = r->rec ? r->rec->alloc_stack : 0;
+	const char *s;
+	u32 i;
+
+	reports++;
+	if (gf_opt.halt && !r->warning)
+		return false;
+	for (s = r->kind; *s; s++)
+		h = (h ^ (u8)*s) * 0x9e3779b97f4a7c15UL;
+	for (i = 0; i < r->n && i < 16; i++)
+		h = (h ^ h >> 29 ^ r->pc[i]) * 0x9e3779b97f4a7c15UL;
+	h |= 1;
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		u64 *at = &known[(h >> 32 ^ i) % ARRAY_SIZE(known)];
+
+		if (!*at) {
+			*at = h;
+			return false;
+		}
+		if (*at == h) {
+			repeated++;
+			return true;
+		}
+	}
+	return false;
+}
+
 void gf_report(struct gf_report *r)
 {
 	/* Not on the stack: the program's alternate one may be as small as 8 KiB. */
@@ -539,14 +586,22 @@ void gf_report(struct gf_report *r)
 	bool freed;
 
 	gf_lock(&gf_report_lock);
+	if (said_before(r))
+		goto out;
 	freed = r->rec && load(&r->rec->state) == STATE_FREED && !r->freed_by_this;
-	collect(r, freed);
 	gf_out_log(&o, buf, sizeof(buf));
-	if (gf_opt.format == FORMAT_JSON)
+	if (gf_opt.format == FORMAT_JSON) {
+		collect(r, freed);
 		json(&o, r, freed);
-	else
+	} else {
+		thread_name(r->thread);
+		head_text(&o, r);
+		gf_out_flush(&o);
+		collect(r, freed);
 		text(&o, r, freed);
+	}
 	gf_out_end(&o);
+out:
 	gf_unlock(&gf_report_lock);
 }
 
@@ -643,7 +698,7 @@ void gf_stats(void)
 	gf_printf(&o, gf_opt.format == FORMAT_JSON ?
 		  "{\"tool\":\"guardfree\",\"pid\":%d,\"allocated\":%lu,\"freed\":%lu,\"live\":%lu,\"live_bytes\":%lu,\"guarded_slots\":%lu,\"unguarded\":%lu,\"vmas_heap\":%u,\"vmas\":%u,\"page_table_kb\":%lu,\"quarantine_objects\":%lu,\"quarantine_bytes\":%lu,\"stacks\":%lu,\"system_calls\":%lu,\"poison\":%lu,\"unpoison\":%lu,\"vector\":%lu,\"map\":%lu,\"other\":%lu,\"guards\":\"%s\"}\n" :
 		  "guardfree: %d: %lu objects allocated, %lu freed, %lu live (%lu bytes); %lu guards at least, %lu failed; %u VMAs of the heap, %u in all; page tables %lu kB; quarantine %lu objects, %lu bytes; %lu stacks; %lu system calls: %lu poison, %lu unpoison, %lu of vectors, %lu map, %lu other; by %s\n",
-		  (int)gf_sys(SYS_getpid), (unsigned long)s.allocs, (unsigned long)s.frees,
+		  gf_pid(), (unsigned long)s.allocs, (unsigned long)s.frees,
 		  (unsigned long)s.live, (unsigned long)s.live_bytes,
 		  (unsigned long)(s.live + s.quarantined), (unsigned long)gf_unguarded, ours, all,
 		  (unsigned long)vmpte, (unsigned long)s.quarantined,
@@ -691,6 +746,11 @@ static void at_end(void)
 		return;
 	if (gf_opt.check)
 		gf_each_live(check_live);
+	if (reports && !gf_opt.halt)
+		gf_say("%d: %u errors, %u of them reported, the others were the same again", gf_pid(),
+		       reports, reports - repeated);
+	else if (repeated)
+		gf_say("%d: %u warnings were the same again", gf_pid(), repeated);
 	if (gf_opt.stats)
 		gf_stats();
 }

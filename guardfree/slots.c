@@ -478,11 +478,18 @@ static struct gf_rec *span_get(u64 pages, u64 align, int *err)
 	return rec;
 }
 
-/* What it holds back of the address space, in bytes */
+/*
+ * What it holds back, in bytes: address space, which stands for page tables. What
+ * has none is far cheaper.
+ */
+#define FLAG_GONE	1
+
 static u64 weight(const struct gf_rec *rec)
 {
 	const struct gf_unit *u = unit_at(rec->page / UNIT_PAGES);
 
+	if (rec->flags & FLAG_GONE)
+		return (u64)u->pages << PAGE_SHIFT >> 6;
 	return (u->kind == UNIT_SPAN ? u->pages + 2UL : rec->pages + 1UL) << PAGE_SHIFT;
 }
 
@@ -643,6 +650,46 @@ static inline u8 zone_byte(const u8 *p, bool quietly)
 	return ((const u8 *)&word)[(uintptr_t)p & 7];
 }
 
+/*
+ * Further out nothing is filled in, but it was zero and nobody's business. So
+ * far as that costs little: a vector of 16 at a time.
+ */
+#define STAIN_BYTES	1024UL
+
+typedef u64 vec __attribute__((vector_size(16), aligned(1), may_alias));
+
+static bool stained(const u8 *from, const u8 *to)
+{
+	vec all = { 0, 0 };
+	u8 odd = 0;
+
+	for (; from + sizeof(vec) <= to; from += sizeof(vec))
+		all |= *(const vec *)from;
+	for (; from < to; from++)
+		odd |= *from;
+	return all[0] | all[1] | odd;
+}
+
+/* The nearest to the object; 0 if there is none */
+static uintptr_t stain(const struct gf_rec *rec, uintptr_t before, uintptr_t after)
+{
+	uintptr_t lo = page_at(rec->first), hi = lo + ((u64)rec->pages << PAGE_SHIFT), p;
+
+	if (unlikely(load_relaxed(&gf_went_on)))
+		return 0;
+	lo = before - lo < STAIN_BYTES ? lo : before - STAIN_BYTES;
+	hi = hi - after < STAIN_BYTES ? hi : after + STAIN_BYTES;
+	if (unlikely(stained((u8 *)lo, (u8 *)before)))
+		for (p = before - 1; p >= lo; p--)
+			if (*(u8 *)p)
+				return p;
+	if (unlikely(stained((u8 *)after, (u8 *)hi)))
+		for (p = after; p < hi; p++)
+			if (*(u8 *)p)
+				return p;
+	return 0;
+}
+
 static inline __attribute__((always_inline)) uintptr_t check(const struct gf_rec *rec, bool quietly)
 {
 	uintptr_t before, after;
@@ -667,7 +714,7 @@ static inline __attribute__((always_inline)) uintptr_t check(const struct gf_rec
 	for (; p > (u8 *)before; p--)
 		if (zone_byte(p - 1, quietly) != CANARY)
 			return (uintptr_t)p - 1;
-	return 0;
+	return quietly ? 0 : stain(rec, before, after);
 }
 
 uintptr_t gf_check(const struct gf_rec *rec)
@@ -861,7 +908,7 @@ void gf_release(struct gf_rec *rec, u32 stack)
 	rec->free_thread = me->no;
 	if (u->kind == UNIT_SPAN && (gf_strict || u->pages >= SPAN_NONE_PAGES) &&
 	    !gf_remap(page_at(rec->page - 1), weight(rec), PROT_NONE)) {
-		/* gone */
+		rec->flags |= FLAG_GONE;
 	} else if (gf_opt.batch > 1) {
 		gf_lock(&arena->lock);
 		arena->frees++;

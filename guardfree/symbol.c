@@ -20,6 +20,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
 #define SYMBOLS_MAX	512
 
 struct gf_symbols {
@@ -38,13 +42,16 @@ struct gf_symbols {
 };
 
 /* Calls @fn with each line of /proc/self/maps. */
-static void each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u32 size)
+static bool each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u32 size)
 {
-	long fd = gf_sys(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	u32 len = 0, i, from;
+	long fd;
 
+	if (gf_sandboxed)
+		return false;
+	fd = gf_sys(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return;
+		return false;
 	while (true) {
 		long n = gf_sys(SYS_read, fd, buf + len, size - len);
 
@@ -67,6 +74,7 @@ static void each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u3
 			len = 0;
 	}
 	gf_sys(SYS_close, fd);
+	return true;
 }
 
 static u64 hex(const char **s)
@@ -167,17 +175,17 @@ static bool helper_path(char *path, size_t size)
 {
 	static const char *const places[] = { "guardfree", "../bin/guardfree",
 					      "../../bin/guardfree" };
+	char self[256];
 	u32 i;
 
 	if (gf_opt.symbolizer[0]) {
 		gf_snprintf(path, size, "%s", gf_opt.symbolizer);
 		return true;
 	}
-	for (i = 0; i < ARRAY_SIZE(places); i++) {
-		char self[256];
+	gf_self_path(self, sizeof(self));
+	for (i = 0; self[0] == '/' && i < ARRAY_SIZE(places); i++) {
 		u32 at;
 
-		gf_self_path(self, sizeof(self));
 		for (at = gf_strlen(self); at && self[at - 1] != '/'; at--)
 			;
 		self[at] = 0;
@@ -206,6 +214,8 @@ static int spawned(void *arg)
 	gf_sys(SYS_dup3, s->fd, 0, 0);
 	gf_sys(SYS_dup3, s->fd, 1, 0);
 	gf_sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
+	/* The descriptors are a copy: none of the program's goes along. */
+	gf_sys(SYS_close_range, 2, ~0U, 0);
 	gf_sys(SYS_execve, s->path, argv, envp);
 	gf_sys(SYS_exit_group, 127);
 	return 0;
@@ -377,10 +387,27 @@ struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n)
 	}
 	s->n = n < SYMBOLS_MAX ? n : SYMBOLS_MAX;
 	s->len = 1;
-	each_map(find_map, &find, s->replies, 64 << 10);
-	s->replies[0] = 0;
 	s->missing[0] = 0;
-	ask_helper(s);
+	if (each_map(find_map, &find, s->replies, 64 << 10)) {
+		s->replies[0] = 0;
+		ask_helper(s);
+		return s;
+	}
+	s->replies[0] = 0;
+	for (i = 0; i < s->n; i++) {
+		const char *path = gf_module_at(pc[i] - !exact[i], &s->at[i].rel);
+		u32 len = path ? gf_strlen(path) + 1 : 0;
+
+		s->at[i].rel += !exact[i];
+		if (!len || s->len + len > sizeof(s->text))
+			continue;
+		s->at[i].path = s->len;
+		s->len += gf_snprintf(s->text + s->len, len, "%s", path) + 1;
+	}
+	if (gf_opt.symbolize)
+		gf_snprintf(s->missing, sizeof(s->missing), gf_sandboxed ?
+			    "the program has set a filter of system calls, which may forbid a helper" :
+			    "/proc/self/maps cannot be read");
 	return s;
 }
 

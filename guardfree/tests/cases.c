@@ -17,14 +17,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stddef.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#endif
 
 #define NOINLINE __attribute__((noinline, noclone))
 
@@ -132,6 +141,54 @@ static void *in_thread_recursion(void *arg)
 {
 	sink = recursion(arg != NULL);
 	return NULL;
+}
+
+static int in_c11_thread(void *p)
+{
+	drop(p);
+	return 0;
+}
+
+static void on_segv_exit(int sig)
+{
+	_exit(sig == SIGSEGV ? 3 : 4);
+}
+
+static long smallest_stack(void)
+{
+#ifdef _SC_MINSIGSTKSZ
+	return sysconf(_SC_MINSIGSTKSZ);
+#else
+	return getauxval(51);	/* AT_MINSIGSTKSZ */
+#endif
+}
+
+static void write_pid(const char *path)
+{
+	FILE *f = fopen(path, "w");
+
+	fprintf(f, "%d\n", getpid());
+	fclose(f);
+}
+
+static void enter_sandbox(void)
+{
+#ifdef __GLIBC__
+#define ALLOW(name) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		ALLOW(read), ALLOW(write), ALLOW(exit), ALLOW(exit_group), ALLOW(madvise),
+		ALLOW(process_madvise), ALLOW(mmap), ALLOW(munmap), ALLOW(mprotect), ALLOW(brk),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
+#endif
+		_exit(9);
 }
 
 static void say(const char *what, long ret)
@@ -402,6 +459,127 @@ int main(int argc, char **argv)
 		sigaltstack(&ss, NULL);
 		drop(p);
 		sink = look(p);
+	}
+	CASE("under-100") {		/* further out than what is filled in */
+		p[-100] = 1;
+		drop(p);
+	}
+	CASE("uaf-gone") {		/* the memory was taken away, and others were freed since */
+		q = make(10);
+		p = malloc(2UL << 30);
+		*p = 1;
+		drop(p);
+		drop(q);
+		for (i = 0; i < 100; i++)
+			drop(make(100000));
+		sink = look(p + 5);
+	}
+	CASE("loop") {		/* halt=0: the same bug again and again, and another */
+		for (i = 0; i < 20; i++) {
+			q = make(10);
+			drop(q);
+			sink = look(q);
+		}
+		drop(q);
+		puts("looped");
+		return 0;
+	}
+	CASE("closed-stderr") {		/* and its number is another file's */
+		close(2);
+		i = open(argv[2], O_RDWR | O_CREAT, 0600);
+		say("opened", i);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("close-everything") {
+		for (i = 0; i < 2000; i++)
+			if (i != 1)
+				close(i);
+		syscall(SYS_close_range, 3, 899, 0);
+#ifdef __GLIBC__
+		closefrom(3);
+#endif
+		drop(p);
+		sink = look(p);
+	}
+	CASE("redirected") {		/* stderr is this file from now on */
+		i = open(argv[2], O_RDWR | O_CREAT, 0600);
+		dup2(i, 2);
+		close(i);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("daemon") {		/* what waits for the end of this stderr must not wait */
+		if (fork())
+			return 0;
+		setsid();
+		write_pid(argv[2]);
+		for (i = 0; i < 3; i++)
+			close(i);
+		pause();
+	}
+	CASE("daemon-3") {
+		if (daemon(0, 0))
+			return 1;
+		write_pid(argv[2]);
+		pause();
+	}
+	CASE("chroot") {
+		drop(p);
+		if (mkdir(argv[2], 0700) || chroot(argv[2]) || chdir("/"))
+			return say("chroot", -1), 1;
+		sink = look(p);
+	}
+	CASE("sandbox") {		/* allows what it needs itself, kills for all else */
+		enter_sandbox();
+		drop(p);
+		q = make(200);
+		drop(q);
+		sink = look(p);
+	}
+	CASE("c11-thread") {
+		thrd_t t;
+
+		thrd_create(&t, in_c11_thread, p);
+		thrd_join(t, NULL);
+		sink = look(p);
+	}
+	CASE("sigset") {
+		sigset(SIGSEGV, on_segv_exit);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("bsd-signal") {
+		sighandler_t bsd_signal(int sig, sighandler_t handler);
+
+		bsd_signal(SIGSEGV, on_segv_exit);
+		drop(p);
+		sink = look(p);
+	}
+	CASE("minimal-stack") {		/* of the smallest size; the fault is in a handler on it */
+		struct sigaction act = { .sa_handler = on_usr1, .sa_flags = SA_ONSTACK };
+		stack_t ss = { .ss_size = smallest_stack() };
+
+		ss.ss_sp = valloc(ss.ss_size);
+		sigaltstack(&ss, NULL);
+		sigaction(SIGUSR1, &act, NULL);
+		drop(p);
+		if (argc > 2)
+			sink = look(p);
+		raise(SIGUSR1);
+	}
+	CASE("freed-stack") {		/* a signal stack that was freed while it was set */
+		struct sigaction act = { .sa_handler = on_usr1, .sa_flags = SA_ONSTACK };
+		stack_t ss = { .ss_size = 65536 };
+
+		ss.ss_sp = q = make(65536);
+		sigaltstack(&ss, NULL);
+		sigaction(SIGUSR1, &act, NULL);
+		drop(q);
+		drop(p);
+		if (argc > 2)
+			sink = look(p);
+		raise(SIGUSR1);
 	}
 	CASE("signal-malloc") {	/* a handler that interrupts malloc, and allocates */
 		struct itimerval often = { { 0, 500 }, { 0, 500 } };
