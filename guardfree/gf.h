@@ -7,6 +7,8 @@
  *   os.c        system calls, locks, areas that grow, guards, printing
  *   slots.c     where objects lie: chunks, slots, quarantine
  *   log.c       where reports go
+ *   exec.c      programs that this one executes
+ *   target.c    what would become of a program
  *   sandbox.c   filters of system calls
  *   depot.c     stacks, each kept once
  *   unwind.c    the caller's stack, by call frame information
@@ -111,6 +113,7 @@ struct gf_options {
 	u32 children;
 	u32 memcg;
 	u32 verbose;
+	u32 quiet;
 	u32 help;
 	char name[32];
 	char log[256];
@@ -551,6 +554,11 @@ void gf_mismatch(struct gf_rec *rec, void *p, u8 kind, size_t size, size_t align
 
 /* Registers them, once: before anybody else's */
 void gf_fork_handlers(void);
+
+/* exec.c */
+
+/* @from, a list of libraries, without ours; @to may be the same. */
+void gf_without_library(char *to, const char *from);
 
 /* elf.c */
 

@@ -7,6 +7,7 @@
  * file it is told for the running program, loaded where this one is, at 0.
  */
 #define _GNU_SOURCE
+#include "target.h"
 #include <backtrace.h>
 #include <elf.h>
 #include <errno.h>
@@ -189,6 +190,7 @@ static void usage(FILE *to)
 	      "  -1            not the programs that it executes in turn (children=0)\n"
 	      "  -k            leave system calls alone (kernel=0)\n"
 	      "      --options list what GUARDFREE_OPTIONS knows\n"
+	      "      --check PROGRAM  says whether it would be guarded, or why not\n"
 	      "      --library print the path of the library\n"
 	      "  -h, --help\n"
 	      "      --version\n"
@@ -229,6 +231,50 @@ static bool find_library(char *path, size_t size)
 
 static char *options;
 
+/* As execvp() finds it; false if it does not */
+static bool search(const char *file, char *path, size_t size)
+{
+	const char *dirs = getenv("PATH");
+	char *copy, *dir, *rest;
+
+	if (strchr(file, '/'))
+		return snprintf(path, size, "%s", file) < (int)size && !access(path, F_OK);
+	copy = rest = strdup(dirs ? dirs : "/bin:/usr/bin");
+	while (copy && (dir = strsep(&rest, ":")))
+		if (snprintf(path, size, "%s/%s", *dir ? dir : ".", file) < (int)size &&
+		    !access(path, X_OK)) {
+			free(copy);
+			return true;
+		}
+	free(copy);
+	return false;
+}
+
+static int check(const char *program)
+{
+	char path[PATH_MAX];
+	struct gf_target t;
+
+	if (!search(program, path, sizeof(path)) || !gf_target_look(path, &t)) {
+		fprintf(stderr, "guardfree: %s: %s\n", program, strerror(ENOENT));
+		return 127;
+	}
+	if (t.why)
+		printf("%s would run unguarded: %s\n", path, t.why);
+	else
+		printf("%s would be guarded\n", path);
+	return fflush(stdout) ? 125 : t.why ? 1 : 0;
+}
+
+static bool is_quiet(void)
+{
+	const char *s = options ? strstr(options, "quiet=") : NULL, *next;
+
+	while (s && (next = strstr(s + 1, "quiet=")))
+		s = next;
+	return s && s[6] == '1';
+}
+
 static int add_option(const char *option)
 {
 	char *more;
@@ -242,15 +288,17 @@ static int add_option(const char *option)
 
 int main(int argc, char **argv)
 {
-	enum { OPTIONS = 256, LIBRARY, VERSION_ };
+	enum { OPTIONS = 256, LIBRARY, VERSION_, CHECK };
 	static const struct option longs[] = {
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, VERSION_ },
 		{ "options", no_argument, NULL, OPTIONS },
 		{ "library", no_argument, NULL, LIBRARY },
+		{ "check", required_argument, NULL, CHECK },
 		{ 0 },
 	};
 	static char *true_program[] = { "/bin/true", NULL };
+	struct gf_target target = { 0 };
 	char library[PATH_MAX], *preload, buf[PATH_MAX + 16];
 	const char *old;
 	int c, err = 0;
@@ -313,6 +361,8 @@ int main(int argc, char **argv)
 		case LIBRARY:
 			puts(library);
 			return fflush(stdout) ? 125 : 0;
+		case CHECK:
+			return check(optarg);
 		case OPTIONS:
 			err |= add_option("help=1:children=0");
 			argv = true_program;
@@ -330,12 +380,20 @@ int main(int argc, char **argv)
 run:
 	if (strpbrk(library, " :"))
 		return fail(library, "a blank or : ends a name in LD_PRELOAD: move guardfree to a directory without");
+	if (search(argv[optind], buf, sizeof(buf)) && gf_target_look(buf, &target) && target.why &&
+	    !target.late && !is_quiet())
+		fprintf(stderr, "guardfree: %s runs unguarded: %s\n", buf, target.why);
 	old = getenv("LD_PRELOAD");
+	if (target.drop) {
+		execvp(argv[optind], argv + optind);
+		goto failed;
+	}
 	if (asprintf(&preload, "%s%s%s", library, old && *old ? ":" : "", old ? old : "") < 0)
 		err = -1;
 	if (err || setenv("GUARDFREE_OPTIONS", options, 1) || setenv("LD_PRELOAD", preload, 1))
 		return fail("environment", "out of memory");
 	execvp(argv[optind], argv + optind);
+failed:
 	err = errno;
 	fprintf(stderr, "guardfree: %s: %s\n", argv[optind], strerror(err));
 	return err == ENOENT ? 127 : 126;

@@ -500,31 +500,11 @@ WRAP(int, mlockall, int flags)
 static void leave_environment(void)
 {
 	extern char **environ;
-	char self[256], **e;
+	char **e;
 
-	gf_self_path(self, sizeof(self));
-	for (e = environ; e && *e; e++) {
-		char *to, *from, *end;
-
-		if (!gf_prefix(*e, "LD_PRELOAD="))
-			continue;
-		to = from = *e + 11;
-		while (*from) {
-			size_t len = strcspn(from, ": "), base;
-
-			end = from + len;
-			for (base = len; base && from[base - 1] != '/'; base--)
-				;
-			if (len - base != 15 || memcmp(from + base, "libguardfree.so", 15)) {
-				if (to > *e + 11)
-					*to++ = ':';
-				memmove(to, from, len);
-				to += len;
-			}
-			from = *end ? end + 1 : end;
-		}
-		*to = 0;
-	}
+	for (e = environ; e && *e; e++)
+		if (gf_prefix(*e, "LD_PRELOAD="))
+			gf_without_library(*e + 11, *e + 11);
 }
 
 __attribute__((constructor(103)))

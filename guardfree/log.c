@@ -30,6 +30,9 @@ void gf_log_follow(void)
 	struct stat st;
 	long fd, from;
 
+	/* A child of vfork() has our memory, but descriptors of its own. */
+	if (gf_sandboxed || (pid && pid != gf_sys(SYS_getpid)))
+		return;
 	pid = gf_sys(SYS_getpid);
 	if (kept >= 0)
 		gf_sys(SYS_close, kept);
@@ -59,7 +62,7 @@ bool gf_log_is(int fd)
 /* A daemon lets go of stderr: who waits for the end of that pipe must not wait for us. */
 void gf_log_let_go(void)
 {
-	if (kept < 0 || !kept_pipe)
+	if (kept < 0 || !kept_pipe || gf_sandboxed || pid != gf_sys(SYS_getpid))
 		return;
 	gf_sys(SYS_close, kept);
 	kept = -1;

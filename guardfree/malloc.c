@@ -26,7 +26,8 @@ bool gf_passing;
 static bool pass_all;		/* nothing is guarded */
 static struct gf_lock init_lock;
 
-static void read_options(void)
+/* The value of a variable; "NAME=" */
+static const char *variable(const char *name)
 {
 	static char text[32768];
 	extern char **environ;
@@ -36,17 +37,27 @@ static void read_options(void)
 
 	if (environ) {
 		for (e = environ; *e; e++)
-			if (gf_prefix(*e, "GUARDFREE_OPTIONS="))
+			if (gf_prefix(*e, name))
 				found = *e;
 	} else {
 		/* So early that libc does not have it */
 		n = gf_read_file("/proc/self/environ", text, sizeof(text));
 		for (s = text; n > 0 && s < text + n; s += gf_strlen(s) + 1)
-			if (gf_prefix(s, "GUARDFREE_OPTIONS="))
+			if (gf_prefix(s, name))
 				found = s;
 	}
-	if (found)
-		gf_options_parse(found + 18);
+	return found ? found + gf_strlen(name) : NULL;
+}
+
+/* It preloads a library of its own, whatever the tool. */
+static bool under_valgrind(void)
+{
+	const char *s = variable("LD_PRELOAD=");
+
+	for (; s && *s; s++)
+		if (gf_prefix(s, "/vgpreload_"))
+			return true;
+	return false;
 }
 
 bool gf_init(void)
@@ -58,10 +69,17 @@ bool gf_init(void)
 		goto out;
 	gf_log_follow();
 	gf_secure = getauxval(AT_SECURE);
-	read_options();
+	gf_options_parse(variable("GUARDFREE_OPTIONS="));
 	if (gf_secure)
 		gf_opt.symbolize = 0;
 	gf_probe();
+	if (under_valgrind()) {
+		if (!gf_opt.quiet)
+			gf_say("valgrind is at work here, which has an allocator of its own: the program runs unguarded");
+		pass_all = true;
+		store(&gf_ready, 2);
+		goto out;
+	}
 	ok = gf_method == METHOD_IS_GUARD || gf_opt.method != METHOD_GUARD;
 	if (ok && !gf_place()) {
 		gf_say("no place in the address space: the program runs unguarded");
@@ -90,6 +108,16 @@ out:
 	return gf_ready == 1;
 }
 
+extern char mine_malloc[] __attribute__((visibility("hidden")));
+
+/* Does the program, or what was preloaded before us, define malloc()? */
+static bool is_replaced(void)
+{
+	void *found = dlsym ? dlsym(RTLD_DEFAULT, "malloc") : NULL;
+
+	return found && found != (void *)mine_malloc && gf_defines(found);
+}
+
 void gf_next_find(void)
 {
 	if (&gf_static_next) {
@@ -114,9 +142,17 @@ static void late(void)
 	if (!gf_ready)
 		gf_init();
 	gf_next_find();
+	if (gf_ready == 1 && is_replaced()) {
+		if (!gf_opt.quiet)
+			gf_say("this program has an allocator of its own: it runs unguarded");
+		gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
+		gf_next.free = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
+		pass_all = true;
+		gf_passing = true;
+	}
 	if (gf_opt.help)
 		gf_options_help();
-	if (gf_ready == 2 || gf_opt.sample == 1)
+	if (gf_ready == 2 || gf_opt.sample == 1 || pass_all)
 		return;
 	if (gf_next.malloc && gf_next.free && gf_next.calloc && gf_next.realloc) {
 		gf_passing = true;
@@ -307,6 +343,7 @@ EXPORT void *malloc(size_t size)
 		return gf_next.malloc(size);
 	return malloc_slow(size);
 }
+__asm__(".hidden mine_malloc\n.globl mine_malloc\n.set mine_malloc, malloc");
 
 SLOW void free_slow(void *p)
 {

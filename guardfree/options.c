@@ -93,6 +93,7 @@ static const struct option options[] = {
 	O(arenas, U32, 0, 64, NULL, "parts of the heap that threads share; 0 is 4 per processor"),
 	O(memcg, U32, 0, 1, NULL, "NULL at the memory cgroup's limit rather than the OOM killer"),
 	O(verbose, U32, 0, 1, NULL, "say what was found out at the start"),
+	O(quiet, U32, 0, 1, NULL, "1 does not say which programs run unguarded, and why"),
 };
 
 static bool digits(const char *s, u64 *value, bool size)
