@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Another architecture than the host's, or a variant of one (TEST_ARCH, a name in
-# kernel/arches), or another configuration (TEST_CONFIG, a file of kernel/config): its image boots, and in it run the series' own selftest, the model
-# checker and the demonstration, all of them static programs from Debian's cross
-# compiler. Each test of the selftest is one here. `make test ARCH=...` calls it, and
-# `make test` with arm64. MODEL_OPS (50000) and MODEL_SEEDS (1-2) say how much the
-# model checker does in all, ARCH_LIMIT how many seconds selftest and checker may take.
+# Boots the image of another architecture (TEST_ARCH, a name in kernel/arches) or of
+# another configuration (TEST_CONFIG, a file of kernel/config), and runs the selftest of
+# the series, the model checker and the demonstration there, as static programs from
+# Debian's cross compiler. Each test of the selftest is one here. `make test ARCH=...`
+# calls it, and `make test` with arm64. MODEL_OPS (50000) and MODEL_SEEDS (1-2) are the
+# operations and seeds of the model checker, ARCH_LIMIT is the limit in seconds for
+# selftest and checker.
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -24,7 +25,7 @@ called=$arch
 swap='--swap 256M'
 grep -qx CONFIG_SWAP=y "$build/images/$image/config" || swap=''
 mkdir -p "$place" || bail "cannot make $place"
-# What records/architectures.md is made of: one line a word and a value.
+# The facts for records/architectures.md, in each line a word and a value.
 facts=$place/facts
 : >"$facts"
 fact() {

@@ -34,7 +34,7 @@
 
 static int count, failed;
 
-/* What the program that runs now has printed */
+/* The output of the program that runs now */
 static int planned, seen, bad;
 static bool skips_all;
 static char reason[256];

@@ -20,7 +20,7 @@ export LC_ALL=C
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/guard-test.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM HUP
-# What a check printed, shown when it fails.
+# The output of a check, shown when it fails.
 out=$tmp/out
 : >"$out"
 
@@ -73,7 +73,7 @@ done_testing() {
 	exit
 }
 
-# What cannot go on without something fails, in one line; it never skips. (TAP's
+# bail REASON: a test that lacks something fails, in one line, and never skips. (TAP's
 # "Bail out!" would stop the other .t files as well.)
 bail() {
 	count=$((count + 1))
@@ -127,7 +127,7 @@ archive() (
 		echo "$stamp" >"$dir/.stamp"
 )
 
-# What the selftests of mm are built from.
+# The sources of the selftests of mm.
 selftests() { # REF DIR
 	archive "$1" "$2" mm/gup_test.h lib/test_hmm_uapi.h include/vdso tools/include \
 		tools/testing/selftests/mm tools/testing/selftests/lib.mk tools/testing/selftests/kselftest.h \
@@ -184,7 +184,7 @@ build_programs() (
 )
 
 # guest_tap NAME COMMAND...: a guest's TAP as ours, as it comes, with NAME before the name
-# of each test. What it says in comments passes. Sets plan, seen, bad and skipped.
+# of each test. Comments pass. Sets plan, seen, bad and skipped.
 guest_tap() {
 	name=$1
 	shift
