@@ -8,7 +8,7 @@ set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_tools gcc g++ clang clang++
-need_image x86_64-base x86_64-base-unpatched
+need_image x86_64-base ${WITHOUT:+x86_64-base-unpatched}
 [ -e "$build/headers/x86_64/include/asm/errno.h" ] || bail "there are no build/headers: run 'make headers'"
 bin=$build/tests/pool
 rm -rf "$bin"
@@ -42,7 +42,14 @@ END
 works 'tests/pool.c: g++' g++ -x c++ -std=c++11 -O2 -Wall -Wextra -Werror -pthread -c -o "$tmp/pool.o" tests/pool.c
 
 guest_tap 'x86_64-base' vm/run -q --image x86_64-base --timeout 1200 -- "$bin/gcc" guards
-guest_tap 'x86_64-base-unpatched' vm/run -q --image x86_64-base-unpatched --timeout 1200 -- "$bin/gcc" fallback
+works 'tests/without.c compiles' build_programs without
+if [ -n "$without" ]; then
+	guest_tap 'without guards' vm/run -q --image x86_64-base --timeout 1200 -- \
+		"$without" "$bin/gcc" fallback
+else
+	guest_tap 'without guards' vm/run -q --image x86_64-base-unpatched --timeout 1200 -- \
+		"$bin/gcc" fallback
+fi
 guest_tap "this machine's kernel" "$bin/gcc" here
 guest_tap "this machine's kernel, 32 bits" "$bin/gcc-32" here
 guest_tap "this machine's kernel, as if without guards" "$bin/gcc" none
