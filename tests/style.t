@@ -43,10 +43,11 @@ grep '\.c$' "$tmp/ours" | grep -vE '^guardfree/(tests|proof)/' >"$tmp/c"
 # libbacktrace comes with gcc's own headers.
 gccs=$(gcc -print-file-name=include)
 while read -r f; do
-	for cc in gcc clang; do
-		works "$f: $cc -Wall -Wextra -Werror" \
-			"$cc" -O2 -Wall -Wextra -Werror -idirafter "$gccs" -c -o "$tmp/object" "$f"
-	done
+	works "$f: gcc -Wall -Wextra -Werror" \
+		gcc -O2 -Wall -Wextra -Werror -idirafter "$gccs" -c -o "$tmp/object" "$f"
+	# Its warnings do not need the code.
+	works "$f: clang -Wall -Wextra -Werror" \
+		clang -Wall -Wextra -Werror -idirafter "$gccs" -fsyntax-only "$f"
 done <"$tmp/c"
 
 # --- contents of all files ------------------------------------------------------------
