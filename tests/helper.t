@@ -16,13 +16,13 @@ if [ "${1:-}" = guest ]; then
 	done
 	exit 0
 fi
-# Both kernels in one boot.
+# Both kernels in one boot. A filter of system calls would not do, because the header
+# notices it; the program itself imitates a kernel without guards.
 if [ "${1:-}" = guest-both ]; then
-	without=$2
-	shift 2
+	shift
 	sh "$0" guest poison "$@"
 	echo 'kernel without'
-	"$without" sh "$0" guest fallback "$@"
+	sh "$0" guest none "$@"
 	exit 0
 fi
 
@@ -119,9 +119,8 @@ run_in() { # IMAGE ARGUMENTS
 	status=$?
 	sed 's/^/# /' "$tmp/err"
 }
-works 'tests/without.c compiles' build_programs without
 if [ -n "$without" ]; then
-	run_in x86_64-base guest-both "$without"
+	run_in x86_64-base guest-both
 	sed '/^kernel without$/,$d' "$tmp/said" >"$tmp/with"
 	sed '1,/^kernel without$/d' "$tmp/said" >"$tmp/without"
 	results x86_64-base $status "$tmp/with"
