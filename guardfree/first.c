@@ -10,9 +10,9 @@ __attribute__((section(".preinit_array"), used))
 static void (*const first)(void) = gf_fork_handlers;
 
 /* By this note the command knows a program that has the library in it. */
-static const struct {
-	unsigned int name_size, size, type;
-	char name[12];
-} note __attribute__((section(".note.guardfree,\"a\",@note#"), used, aligned(4))) = {
-	10, 0, 1, "guardfree",
-};
+__asm__(".pushsection .note.guardfree, \"a\", %note\n"
+	"	.balign 4\n"
+	"	.long 10, 0, 1\n"
+	"	.asciz \"guardfree\"\n"
+	"	.balign 4\n"
+	".popsection\n");
