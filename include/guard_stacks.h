@@ -217,8 +217,7 @@ static inline size_t guard_stacks_existing_(const struct guard_stacks *pool)
 /* A PROT_NONE guard, if this slot is to have one. 0, or -1 and errno. */
 static inline int guard_stacks_wall_(struct guard_stacks *pool, size_t slot)
 {
-	if (!(pool->options_ & GUARD_STACKS_EACH) && slot >= pool->each_ &&
-	    (slot - pool->each_) % pool->group_)
+	if (slot >= pool->each_ && (slot - pool->each_) % pool->group_)
 		return 0;
 	if (!mprotect(guard_stacks_low_(pool, slot) - pool->guard, pool->guard, PROT_NONE)) {
 		guard_stacks_mark_(pool->wall_, slot / GUARD_STACKS_BITS_, guard_stacks_bit_(slot));

@@ -15,9 +15,14 @@
 
 /* So that the header meets a kernel without guards. */
 static inline int test_madvise(void *addr, size_t len, int advice);
+/* And to count one system call. */
+#include <sys/syscall.h>
+static int vectors;
 #define madvise		test_madvise
+#define syscall(nr, ...)	(vectors += (nr) == SYS_process_madvise, (syscall)(nr, __VA_ARGS__))
 #include "../include/guard_stacks.h"
 #undef madvise
+#undef syscall
 #include "guard.h"
 
 #include <linux/filter.h>
@@ -351,6 +356,7 @@ static void by_vector(void)
 	init(16 * KIB, 3000);
 	CHECK(!filter(SYS_madvise, MADV_GUARD_POISON, SECCOMP_RET_KILL_PROCESS));
 	CHECK(guard_stacks_resize(&pool, 3000) == 3000);
+	check(vectors == (expected == GUARD_PAGES_POISON ? 3 : 0), "%d calls for 3,000 guards", vectors);
 	guard_stacks_count(&pool, &stats);
 	CHECK(expected != GUARD_PAGES_POISON || stats.poison == 3000);
 	for (i = 0; i < 3000; i++) {
