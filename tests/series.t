@@ -32,7 +32,7 @@ diff "$tmp/there" "$tmp/list" >"$out"
 verdict $? 'series/series names the patches there are, in order'
 [ -s "$tmp/list" ] || bail 'series/series names no patch'
 # `make coverage` would notice only after half an hour.
-sed -nE 's,^\+\+\+ b/(mm|fs|arch/x86)/(.*/)?([^/]*)\.c$,\3,p' "$series"/[0-9]*.patch | sort -u >"$tmp/files"
+sed -nE 's,^\+\+\+ b/(mm|fs|kernel|arch/x86)/(.*/)?([^/]*)\.c$,\3,p' "$series"/[0-9]*.patch | sort -u >"$tmp/files"
 sed -n 's/^GCOV_PROFILE_\(.*\)\.o=.*/\1/p' "$top/kernel/config/gcov.make" | sort >"$tmp/profiled"
 diff "$tmp/files" "$tmp/profiled" >"$out"
 verdict $? 'kernel/config/gcov.make has a line for each file of x86-64 that the series changes, and no other'
