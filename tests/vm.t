@@ -177,7 +177,9 @@ says 'lost' 'which says that the guest was lost'
 
 # Test the scan with a copy of this tree in which one file is changed.
 mkdir -p "$tmp/tree/build"
+mkdir "$tmp/tree/kernel"
 cp -r "$top/vm" "$tmp/tree/"
+cp "$top/kernel/arch" "$top/kernel/arches" "$tmp/tree/kernel/"
 cp -r "$top/build/vm" "$tmp/tree/build/"
 kernel=$image
 case $image in
