@@ -585,10 +585,11 @@ static int holds(uint32_t pg, uint32_t n)
 	static uint64_t entries[1024];
 
 	for_parts(r, pg, n)
-		if (r.st == DATA || r.st == LAZY || r.st == ERROR)
+		if (r.st == DATA || r.st == ERROR)
 			return 1;
 	for_parts(r, pg, n) {
-		if (r.st != EMPTY || !(r.fl & F_POP))
+		/* MADV_FREE drops a page that is swapped out at once */
+		if (r.st != LAZY && (r.st != EMPTY || !(r.fl & F_POP)))
 			continue;
 		/* The mark of write-protection looks like a page, and khugepaged may come */
 		if ((r.at & (AT_UFFD | AT_HUGE)) || (r.fl & (F_WP | F_WPQ)) || r.n > 1024 ||
