@@ -144,9 +144,12 @@ uint64_t probe_kernel(void)
 		found |= HAS_DISK;
 	if (!x_punch(DISK, 0, 1))
 		found |= HAS_PUNCH;
-	/* A locked page that is empty: no contents would be dropped */
-	if (!x_mmap(pg + 9, 1, PROT_READ, 0, 0) && !x_mlock(pg + 9, 1, MLOCK_ONFAULT) &&
-	    !x_madvise(pg + 9, 1, MADV_GUARD_POISON))
+	/*
+	 * Locked pages that are empty: no contents would be dropped. Two, as an imitation
+	 * looks at single pages first, which fills them.
+	 */
+	if (!x_mmap(pg + 9, 2, PROT_READ, 0, 0) && !x_mlock(pg + 9, 2, MLOCK_ONFAULT) &&
+	    !x_madvise(pg + 9, 2, MADV_GUARD_POISON))
 		found |= HAS_LOCKED;
 	if (!x_uffd_register(pg + 2, 1, U_MISSING)) {
 		found |= HAS_UFFD;
