@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "guard.h"
+#include "tap.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
@@ -48,20 +49,8 @@
 #define WHOLE_MM	-1L
 
 static size_t page;
-static int cpus, count, failed;
+static int cpus;
 static int interrupts, tracing_on, trace;
-
-static void __attribute__((format(printf, 2, 3))) tap(bool good, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("%sok %d - ", good ? "" : "not ", ++count);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	putchar('\n');
-	failed += !good;
-}
 
 static void __attribute__((noreturn, format(printf, 1, 2))) give_up(const char *fmt, ...)
 {
