@@ -478,10 +478,7 @@ static long gf_madvise(uintptr_t addr, size_t len, int advice)
 	return gf_sys(SYS_madvise, addr, len, advice);
 }
 
-/*
- * Tried, never asked: the version says nothing. Also called with a page that
- * is not ours to find out what a running program may still do.
- */
+/* Tried, never asked: the version says nothing. */
 static bool gf_probe_guards(void)
 {
 	long page = gf_sys(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
@@ -591,7 +588,10 @@ static void gf_refused(const char *what, long err)
 		       gf_strerror(err), gf_who_refuses());
 }
 
-/* Is it this memory that cannot be poisoned, or none at all? */
+/*
+ * Is it this memory that cannot be poisoned, or none at all? Not gf_probe_guards():
+ * a filter that the program has set by now may kill it for getrandom().
+ */
 static bool gf_still_guards(void)
 {
 	long page = gf_sys(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
