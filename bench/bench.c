@@ -778,7 +778,7 @@ static uint64_t fork_files(const struct row *r)
 			       MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
 
 		must(p != MAP_FAILED && !madvise(p, len, MADV_POPULATE_READ));
-		if (!i && strstr(r->variant, "file"))
+		if (!i && !strcmp(r->variant, "poison file"))
 			must(!madvise(p, PAGE, MADV_GUARD_POISON));
 	}
 	for (unsigned int i = 0; i < STACKS; i++) {
