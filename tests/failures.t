@@ -15,7 +15,7 @@ build_programs failures >"$out" 2>&1 || bail "tests/failures does not compile: $
 vm/run -q --image "${IMAGE:-x86_64-base}" --cpus 2 --mem 1G \
 	${FAILURES_APPEND:+--append "$FAILURES_APPEND"} --timeout "${FAILURES_TIMEOUT:-600}" -- \
 	tests/failures/guest build/tests/bin/failures \
-	${FAILURES:-memcg killed fatal fatal-populated signal limits overcommit}
+	${FAILURES:-memcg killed waits fatal fatal-populated signal limits overcommit}
 status=$?
 [ $status = 0 ] || echo "# vm/run: status $status"
 exit $status

@@ -59,7 +59,7 @@ fi
 ! wanted inject || guest inject 3600 \
 	tests/failures/guest build/tests/bin/failures inject
 ! wanted failures || guest failures 3600 tests/failures/guest build/tests/bin/failures \
-	memcg killed fatal fatal-populated signal limits overcommit
+	memcg killed waits fatal fatal-populated signal limits overcommit
 ! wanted kselftest || guest kselftest 7200 $place/each $place/programs
 # shellcheck disable=SC2086 # words
 ! wanted model || guest model 7200 $place/model/model ${MODEL:-}

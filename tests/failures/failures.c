@@ -3,14 +3,15 @@
  * Tests POISON without memory for page tables, with signals and at limits. Run as
  * root in the guest; see tests/failures.t and tests/soak-debug.t.
  *
- * usage: failures memcg GROUP | killed GROUP | fatal GROUP | fatal-populated |
- *                 signal | limits | overcommit | inject
+ * usage: failures memcg GROUP | killed GROUP | waits GROUP | fatal GROUP |
+ *                 fatal-populated | signal | limits | overcommit | inject
  *   memcg     in a control group (a directory) that reaches its limit while page
  *             tables are allocated, and in which no process can be killed
  *   killed    likewise, but the caller can be killed
- *   fatal     a fatal signal during a POISON of 256 GiB
+ *   waits     UNPOISON of a part of a huge guard, without memory for a page table
+ *   fatal     a fatal signal during a POISON that needs 256 MiB of page tables
  *   fatal-populated  SIGKILL during one of 512 MiB that are resident, in small pages
- *             and in huge ones, and during an UNPOISON of 32 GiB of guards
+ *             and in huge ones, and during an UNPOISON of 64 MiB of page tables
  *   signal    another signal, which must not end the call
  *   limits    RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK and vm.max_map_count reached
  *   overcommit  vm.overcommit_memory=2, with all memory committed
@@ -199,9 +200,39 @@ static void ended(int status, const char *what)
 		failed |= WEXITSTATUS(status);
 }
 
+static volatile int *shared(void)
+{
+	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		cannot("mmap");
+	return p;
+}
+
 /* --- memory cgroup -------------------------------------------------------------------- */
 
-#define RANGE (32 * GIB)	/* 64 MiB of page tables */
+/*
+ * The bytes of guards that take one more page table: those of a page table, or where
+ * a huge guard stands for these, of a table of entries for huge pages.
+ */
+static size_t per_table = HUGE;
+
+static void find_per_table(void)
+{
+	unsigned char *room = map(3 * HUGE), *p = room + (-(uintptr_t)room & (HUGE - 1));
+	unsigned long before;
+
+	if (madvise(p, PAGE, MADV_GUARD_POISON))
+		cannot("POISON");
+	before = own("VmPTE");
+	if (madvise(p + HUGE, HUGE, MADV_GUARD_POISON))
+		cannot("POISON");
+	if (own("VmPTE") == before)
+		per_table = GIB;
+	munmap(room, 3 * HUGE);
+}
+
+#define RANGE (16384 * per_table)	/* 64 MiB of page tables */
 
 static void enter(const char *group)
 {
@@ -249,7 +280,7 @@ static void in_memcg(const char *group)
 	check(peek(p + high) == -1 && peek(p + high + 3 * PAGE) == -1,
 	      "there are guards in place of the contents at the end");
 	/* All pages up to some address must be guards, and none between it and the last table */
-	for (size_t at = 0; at < RANGE - HUGE; at += 8 * MIB + PAGE) {
+	for (size_t at = 0; at < RANGE - per_table; at += 4 * per_table + PAGE) {
 		if (peek(p + at) == -1) {
 			torn |= last != 0;
 			first = at;
@@ -263,13 +294,104 @@ static void in_memcg(const char *group)
 	err = madvise(p, RANGE, MADV_GUARD_POISON) ? errno : 0;
 	check(!err, "the same call again, without the limit: %s", strerror(err));
 	torn = false;
-	for (size_t at = 0; at < RANGE; at += 8 * MIB + PAGE)
+	for (size_t at = 0; at < RANGE; at += 4 * per_table + PAGE)
 		torn |= peek(p + at) != -1;
 	check(!torn && peek(p + high) == -1 && peek(p + RANGE - PAGE) == -1,
 	      "now all of it is guards");
-	check(own("VmPTE") >= RANGE / HUGE * 4, "VmPTE says %lu kB", own("VmPTE"));
+	check(own("VmPTE") >= RANGE / per_table * 4, "VmPTE says %lu kB", own("VmPTE"));
 	munmap(p, RANGE);
 	check(own("VmPTE") < 1024, "after munmap VmPTE says %lu kB", own("VmPTE"));
+}
+
+/* In a group at its limit, guards one page short of a page table, until one is missing */
+static void in_pieces(const char *group)
+{
+	const size_t length = 8 * GIB;
+	unsigned char *room = map(length + HUGE), *p = room + (-(uintptr_t)room & (HUGE - 1));
+	size_t at, got;
+	int err = 0;
+
+	if (!put(group, "memory.max", "%lu", number_only("/sys/fs/cgroup/failures/memory.current") +
+		 8 * MIB))
+		cannot("memory.max");
+	for (got = 0; got < length && !err; got += HUGE)
+		err = madvise(p + got, HUGE - PAGE, MADV_GUARD_POISON) ? errno : 0;
+	if (!put(group, "memory.max", "max"))
+		cannot("memory.max");
+	check(err == ENOMEM && got > 64 * MIB, "in pieces: %s after %zu MiB", strerror(err),
+	      got / MIB);
+	got -= HUGE;
+	for (at = 0; at < got && peek(p + at) == -1 && peek(p + at + HUGE - PAGE) == 0; at += HUGE)
+		;
+	check(at == got && !peek(p + got), "there are guards up to where it got: %zu MiB", at / MIB);
+	munmap(room, length + HUGE);
+}
+
+/*
+ * UNPOISON of a part of a huge guard needs a page table. In a group at its limit, it
+ * waits for that: until there is memory again, or it is killed.
+ */
+static void wait_for_table(const char *group, bool kill_it)
+{
+	volatile int *state = shared();
+	unsigned long tried, tries;
+	char events[512];
+	int status;
+	pid_t pid;
+
+	snprintf(events, sizeof(events), "%s/memory.events", group);
+	if (mkdir(group, 0755) && errno != EEXIST)
+		cannot(group);
+	pid = fork();
+	if (!pid) {
+		unsigned char *room = map(3 * HUGE), *p = room + (-(uintptr_t)room & (HUGE - 1));
+		int err;
+
+		enter(group);
+		if (!put("/proc/self", "oom_score_adj", "-1000"))
+			cannot("oom_score_adj");
+		if (madvise(p, 2 * HUGE, MADV_GUARD_POISON))
+			cannot("POISON");
+		state[0] = 1;
+		while (state[0] != 2)
+			sched_yield();
+		err = madvise(p + HUGE / 2, HUGE, MADV_GUARD_UNPOISON) ? errno : 0;
+		state[1] = 1;
+		while (state[0] != 3)
+			sched_yield();
+		check(!err, "UNPOISON of a part that has waited for memory: %s", strerror(err));
+		check(peek(p + HUGE / 2 - PAGE) == -1 && !peek(p + HUGE / 2) &&
+		      !peek(p + HUGE + HUGE / 2 - PAGE) && peek(p + HUGE + HUGE / 2) == -1,
+		      "it has removed that part and no more");
+		fflush(stdout);
+		_exit(failed);
+	}
+	while (state[0] != 1)
+		sched_yield();
+	if (!put(group, "memory.max", "0"))
+		cannot("memory.max");
+	tried = number(events, "max");
+	state[0] = 2;
+	/* Each failed attempt counts. One would be the first, under the locks. */
+	do
+		tries = number(events, "max") - tried;
+	while (tries < 8 && !state[1]);
+	check(!state[1], "UNPOISON of a part waits for memory: %lu attempts", tries);
+	if (kill_it)
+		kill(pid, SIGKILL);
+	else if (!put(group, "memory.max", "max"))
+		cannot("memory.max");
+	if (!kill_it)
+		while (!state[1])
+			sched_yield();
+	state[0] = 3;
+	status = wait_for(pid);
+	if (kill_it)
+		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[1],
+		      "and can be killed while it waits: status %x", status);
+	else
+		ended(status, "the process that waited");
+	rmdir(group);
 }
 
 static void memcg(const char *group, bool may_die)
@@ -280,6 +402,7 @@ static void memcg(const char *group, bool may_die)
 	if (!pid) {
 		if (!may_die) {
 			in_memcg(group);
+			in_pieces(group);
 		} else {
 			unsigned char *p;
 
@@ -310,7 +433,7 @@ static void memcg(const char *group, bool may_die)
 
 /* --- signals -------------------------------------------------------------------------- */
 
-#define MANY (256 * GIB)	/* 512 MiB of page tables */
+#define MANY (65536 * per_table)	/* 256 MiB of page tables */
 
 static unsigned long of_child(pid_t pid, const char *name)
 {
@@ -318,15 +441,6 @@ static unsigned long of_child(pid_t pid, const char *name)
 
 	snprintf(file, sizeof(file), "/proc/%d/status", (int)pid);
 	return number(file, name);
-}
-
-static volatile int *shared(void)
-{
-	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		cannot("mmap");
-	return p;
 }
 
 /* One POISON of @length of empty memory, which allocates only page tables. */
@@ -376,9 +490,9 @@ static void fatal(const char *group)
 	}
 	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM && !state[0],
 	      "a fatal signal within a POISON of %zu GiB ends it: status %x", MANY / GIB, status);
-	check(peak > 8 * MIB && peak < MANY / HUGE * PAGE / 2,
+	check(peak > 8 * MIB && peak < MANY / per_table * PAGE / 2,
 	      "after %ld ms it has allocated %lu MiB, of %lu MiB of page tables in all", us / 1000,
-	      peak / MIB, MANY / HUGE * PAGE / MIB);
+	      peak / MIB, MANY / per_table * PAGE / MIB);
 	check(given_back(group, "pagetables"), "page tables charged to the group after the end: %lu",
 	      of_group(group, "pagetables"));
 	rmdir(group);
@@ -460,13 +574,13 @@ static void fatal_populated(void)
 {
 	fatal_within("a POISON of 512 MiB that are resident", 512 * MIB, MADV_GUARD_POISON, false);
 	fatal_within("a POISON of 512 MiB of huge pages", 512 * MIB, MADV_GUARD_POISON, true);
-	fatal_within("an UNPOISON of 32 GiB", 32 * GIB, MADV_GUARD_UNPOISON, false);
+	fatal_within("an UNPOISON of 64 MiB of page tables", RANGE, MADV_GUARD_UNPOISON, false);
 }
 
 /* The handler runs once the call has done its work. */
 static void nonfatal(void)
 {
-	const size_t length = 32 * GIB;
+	const size_t length = RANGE;
 	struct sigaction sa = { .sa_handler = on_poke };
 	volatile int *result = shared();
 	int status;
@@ -913,11 +1027,19 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "", *group = argc > 2 ? argv[2] : NULL;
 
 	guard_probe_start();
+	find_per_table();
 	if (!strcmp(what, "memcg") && group)
 		memcg(group, false);
 	else if (!strcmp(what, "killed") && group)
 		memcg(group, true);
-	else if (!strcmp(what, "fatal") && group)
+	else if (!strcmp(what, "waits") && group) {
+		if (per_table == HUGE) {
+			printf("ok - UNPOISON waits for memory # SKIP this kernel has no huge guards\n");
+			return 0;
+		}
+		wait_for_table(group, false);
+		wait_for_table(group, true);
+	} else if (!strcmp(what, "fatal") && group)
 		fatal(group);
 	else if (!strcmp(what, "fatal-populated"))
 		fatal_populated();
@@ -930,7 +1052,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "inject"))
 		inject();
 	else {
-		fprintf(stderr, "usage: failures memcg GROUP | killed GROUP | fatal GROUP | fatal-populated | signal | limits | overcommit | inject\n");
+		fprintf(stderr, "usage: failures memcg GROUP | killed GROUP | waits GROUP | fatal GROUP | fatal-populated | signal | limits | overcommit | inject\n");
 		return 2;
 	}
 	return failed;
