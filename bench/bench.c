@@ -224,7 +224,7 @@ static unsigned long proc_number(const char *path, const char *key)
 
 /* ---- one call on a range ------------------------------------------------ */
 
-enum state { NO_TABLES, TABLES, POPULATED, GUARDS, GUARDS_NO_TABLES, PROTECTED };
+enum state { NO_TABLES, TABLES, POPULATED, GUARDS, GUARDS_NO_TABLES, PROTECTED, PROTECTED_NO_TABLES };
 
 enum call {
 	POISON, UNPOISON, DONTNEED, FREE, PROTECT, PROTECT_DONTNEED, UNPROTECT,
@@ -248,6 +248,7 @@ static char *in_state(enum state state, unsigned long n)
 	switch (state) {
 	case NO_TABLES:
 	case GUARDS_NO_TABLES:
+	case PROTECTED_NO_TABLES:
 		break;
 	case TABLES:
 	case GUARDS:
@@ -261,7 +262,7 @@ static char *in_state(enum state state, unsigned long n)
 	}
 	if (state == GUARDS || state == GUARDS_NO_TABLES)
 		must(!madvise(p, n * PAGE, MADV_GUARD_POISON));
-	if (state == PROTECTED)
+	if (state == PROTECTED || state == PROTECTED_NO_TABLES)
 		must(!mprotect(p, n * PAGE, PROT_NONE));
 	return p;
 }
@@ -752,7 +753,7 @@ static uint64_t plain_fork(const struct row *r)
 	struct series s = { 0 };
 
 	if (r->n)
-		in_state(POPULATED, r->n);
+		in_state(r->state, r->n);
 	for (unsigned int i = 0; i < 66; i++) {
 		settle();
 		sample(&s, fork_and_exit());
@@ -1051,6 +1052,19 @@ static void make_rows(void)
 		add("unpoison", "empty_present", n, on_range, UNPOISON, TABLES, true);
 		add("unpoison", "empty_absent", n, on_range, UNPOISON, NO_TABLES, true);
 	}
+	for (unsigned int i = 0; i < 4; i++) {
+		static const unsigned long large[] = { 511, 512, 65536, 262144 };
+		unsigned long n = large[i];
+
+		add("large", "poison", n, on_range, POISON, NO_TABLES, true);
+		add("large", "prot_none", n, on_range, PROTECT, NO_TABLES, false);
+		add("large", "unpoison", n, on_range, UNPOISON, GUARDS_NO_TABLES, true);
+		add("large", "prot_rw", n, on_range, UNPROTECT, PROTECTED_NO_TABLES, false);
+		add("large", "munmap guards", n, on_range, UNMAP, GUARDS_NO_TABLES, true);
+		add("large", "munmap none", n, on_range, UNMAP, NO_TABLES, false);
+	}
+	add("large_fork", "poison", 262144, plain_fork, 0, GUARDS_NO_TABLES, true);
+	add("large_fork", "none", 262144, plain_fork, 0, NO_TABLES, false);
 	for (unsigned int i = 0; i < 3; i++) {
 		static const unsigned long of_files[] = { 1, 16, 512 };
 		unsigned long n = of_files[i];
@@ -1089,8 +1103,8 @@ static void make_rows(void)
 	add("hit", "poison", 1, hit, 0, 0, true);
 	add("hit", "prot_none", 1, hit, 0, 0, false);
 
-	add("never", "fork_exit", 0, plain_fork, 0, 0, false);
-	add("never", "fork_exit", 512, plain_fork, 0, 0, false);
+	add("never", "fork_exit", 0, plain_fork, 0, POPULATED, false);
+	add("never", "fork_exit", 512, plain_fork, 0, POPULATED, false);
 	add("never", "exec", 1, exec, 0, 0, false);
 	add("never", "fault_4k_write", 512, on_range, TOUCH_WRITE, NO_TABLES, false);
 	add("never", "fault_4k_read", 512, on_range, TOUCH_READ, NO_TABLES, false);

@@ -8,13 +8,7 @@
  * guard pages, 3 the demonstration itself could not run.
  */
 #define _GNU_SOURCE
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
+#include "demo.h"
 #include "../include/guard_stacks.h"
 #include "../tests/guard.h"
 
@@ -28,73 +22,9 @@ struct fiber {
 static struct guard_stacks pool;
 static ucontext_t scheduler;
 static unsigned long page, runs;
-static unsigned int facts, differ;
 static sigjmp_buf back;
 static volatile int hit_class, hit_place;
 static void *volatile hit_stack;
-
-__attribute__((noreturn))
-static void die(const char *what)
-{
-	fprintf(stderr, "demo: cannot go on: %s: %s\n", what, strerror(errno));
-	exit(3);
-}
-
-__attribute__((format(printf, 3, 4)))
-static void fact(bool good, const char *what, const char *fmt, ...)
-{
-	char seen[128];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(seen, sizeof(seen), fmt, ap);
-	va_end(ap);
-	facts++;
-	printf("  %-3s %-37s %s\n", good ? "ok" : "NOT", what, seen);
-	if (!good) {
-		differ++;
-		fprintf(stderr, "demo: differs from the contract: %s: %s\n", what, seen);
-	}
-	fflush(stdout);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static unsigned long count_vmas(void)
-{
-	static char text[1 << 16];
-	unsigned long lines = 0;
-	FILE *f = fopen("/proc/self/maps", "re");
-	size_t got;
-
-	if (!f)
-		die("/proc/self/maps");
-	while ((got = fread(text, 1, sizeof(text), f)))
-		for (char *s = text; (s = memchr(s, '\n', text + got - s)); s++)
-			lines++;
-	fclose(f);
-	return lines;
-}
-
-static unsigned long page_table_kib(void)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	unsigned long value = 0;
-	char line[128];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmPTE: %lu", &value) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return value;
-}
 
 static void body(unsigned int high, unsigned int low)
 {
@@ -238,10 +168,5 @@ int main(int argc, char **argv)
 	printf("      %-37s %.2f us\n", "time for each", seconds / (made ? made : 1) * 1e6);
 	printf("      %-37s %lu\n", "more VMAs", count_vmas() - vmas);
 
-	if (differ) {
-		printf("\ndemo: fibers: %u of %u facts differ from the contract\n", differ, facts);
-		return 1;
-	}
-	printf("\ndemo: fibers: %u facts shown, all as the contract says\n", facts);
-	return 0;
+	return verdict("fibers");
 }

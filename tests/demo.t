@@ -23,6 +23,7 @@ shows 'guard-demo: every fact holds' '^demo: [0-9]* facts shown, all as the cont
 shows 'threads: every fact holds' '^demo: threads: [0-9]* facts shown, all as the contract says'
 shows 'mappings: every fact holds' '^demo: mappings: [0-9]* facts shown, all as the contract says'
 shows 'fibers: every fact holds' '^demo: fibers: [0-9]* facts shown, all as the contract says'
+shows 'reservations: every fact holds' '^demo: reservations: [0-9]* facts shown, all as the contract says'
 shows 'a million guards were made' 'guards made  *1,048,576'
 
 if [ -n "$without" ]; then
