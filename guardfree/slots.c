@@ -480,7 +480,8 @@ static struct gf_rec *span_get(u64 pages, u64 align, int *err)
 
 /*
  * What it holds back, in bytes: address space, which stands for page tables. What
- * has none is far cheaper.
+ * has none is far cheaper. Where memory is not overcommitted it is less so, as the
+ * records of 128 MiB are a mapping of 1 MiB, which counts as memory there.
  */
 #define FLAG_GONE	1
 
@@ -489,7 +490,7 @@ static u64 weight(const struct gf_rec *rec)
 	const struct gf_unit *u = unit_at(rec->page / UNIT_PAGES);
 
 	if (rec->flags & FLAG_GONE)
-		return (u64)u->pages << PAGE_SHIFT >> 6;
+		return (u64)u->pages << PAGE_SHIFT >> (gf_strict ? 2 : 6);
 	return (u->kind == UNIT_SPAN ? u->pages + 2UL : rec->pages + 1UL) << PAGE_SHIFT;
 }
 
