@@ -170,8 +170,11 @@ struct gf_area {
 extern struct gf_area gf_heap, gf_meta, gf_units, gf_depot, gf_threads, gf_alts;
 extern struct gf_lock gf_grow_lock;
 
-/* Finds a place for all the areas; false if the address space has none. */
-bool gf_place(void);
+/*
+ * Finds a place for all the areas; false if the address space has none. @small for
+ * valgrind, which notes the state of each page: of terabytes without end.
+ */
+bool gf_place(bool small);
 /* Maps the area's first @need bytes; 0 or -errno. The lock is held. */
 int gf_area_grow(struct gf_area *area, u64 need);
 

@@ -62,7 +62,7 @@ static bool under_valgrind(void)
 
 bool gf_init(void)
 {
-	bool ok;
+	bool ok, valgrind;
 
 	gf_lock(&init_lock);
 	if (gf_ready)
@@ -73,7 +73,9 @@ bool gf_init(void)
 	if (gf_secure)
 		gf_opt.symbolize = 0;
 	gf_probe();
-	if (under_valgrind()) {
+	valgrind = under_valgrind();
+	/* A static program has no other allocator, whatever is preloaded. */
+	if (valgrind && getauxval(AT_BASE)) {
 		if (!gf_opt.quiet)
 			gf_say("valgrind is at work here, which has an allocator of its own: the program runs unguarded");
 		pass_all = true;
@@ -81,7 +83,7 @@ bool gf_init(void)
 		goto out;
 	}
 	ok = gf_method == METHOD_IS_GUARD || gf_opt.method != METHOD_GUARD;
-	if (ok && !gf_place()) {
+	if (ok && !gf_place(valgrind)) {
 		gf_say("no place in the address space: the program runs unguarded");
 		ok = false;
 	}
@@ -120,18 +122,23 @@ static bool is_replaced(void)
 
 void gf_next_find(void)
 {
+	static __thread bool finding __attribute__((tls_model("initial-exec")));
+
 	if (&gf_static_next) {
 		gf_next = gf_static_next;
 		return;
 	}
-	if (!dlsym)
+	/* dlsym() allocates where it has something to say. */
+	if (!dlsym || finding)
 		return;
+	finding = true;
 	gf_next.calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
 	gf_next.realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
 	gf_next.memalign = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "memalign");
 	gf_next.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
 	gf_next.usable_size = (size_t (*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
 	gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+	finding = false;
 	gf_foreign_next();
 }
 

@@ -339,7 +339,7 @@ static long gf_map_at(uintptr_t addr, u64 len, int prot)
 	return 0;
 }
 
-bool gf_place(void)
+bool gf_place(bool small)
 {
 	static const struct {
 		u64 at, heap, slide;
@@ -355,7 +355,7 @@ bool gf_place(void)
 
 	if (!(gf_sys(SYS_personality, 0xffffffff) & ADDR_NO_RANDOMIZE))
 		gf_sys(SYS_getrandom, &random, sizeof(random), 1);
-	for (i = 0; i < ARRAY_SIZE(places); i++) {
+	for (i = small ? ARRAY_SIZE(places) - 1 : 0; i < ARRAY_SIZE(places); i++) {
 		u64 heap = places[i].heap, meta = heap / 2 / PAGE << REC_SHIFT;
 		u64 units = heap / UNIT * 16, depot = heap >= 1UL << 40 ? 4UL << 30 : 1UL << 30;
 		u64 threads = depot / 8, alts = depot, gap = UNIT;

@@ -349,7 +349,7 @@ int main(void)
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	gf_probe();
-	if (!gf_place() || !gf_slots_init() || !gf_depot_init())
+	if (!gf_place(false) || !gf_slots_init() || !gf_depot_init())
 		return 99;
 	gf_thread_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
