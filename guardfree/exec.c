@@ -46,7 +46,7 @@ static bool must_go(const char *path)
 	if (!gf_target_look(path, &t))
 		t.why = NULL;
 	errno = err;
-	if (t.why && !t.late && !gf_opt.quiet)
+	if (t.why && !t.late && !gf_opt.quiet && gf_wants(path))
 		gf_say("%s runs unguarded: %s", path, t.why);
 	return t.why && t.drop;
 }
@@ -102,7 +102,7 @@ static bool search(char *path, size_t size, const char *file)
 	bool go_ = false;						\
 	int ret_;							\
 									\
-	if (at_ < n_ && gf_ready == 1) {				\
+	if (at_ < n_ && (gf_ready == 1 || gf_unwanted)) {		\
 		if (searched) {						\
 			char found_[1024];				\
 									\

@@ -310,6 +310,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	struct gf_report r;
 	uintptr_t addr = (uintptr_t)info->si_addr;
 	int err = errno;
+	bool said;
 
 	memset(&r, 0, offsetof(struct gf_report, pc));
 	registers(uc, &r.regs);
@@ -356,13 +357,15 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 			r.n = gf_unwind(r.regs, true, r.pc, GF_DEPTH_MAX);
 		}
 		classify(&r, sig, info);
-		gf_report(&r);
+		said = gf_report(&r);
 		gf_tls.in_report = false;
 		/* What cannot be executed would come here for ever. */
-		if (!r.signal && !gf_opt.halt && r.access != ACCESS_EXEC && go_on(addr & -PAGE)) {
+		if (!r.signal && (!gf_opt.halt || !said) && r.access != ACCESS_EXEC && go_on(addr & -PAGE)) {
 			errno = err;
 			return;
 		}
+		if (said && gf_opt.halt && gf_opt.exitcode >= 0)
+			gf_sys(SYS_exit_group, gf_opt.exitcode);
 	}
 	pass_to_user(sig, info, uc, err);
 	errno = err;

@@ -25,6 +25,8 @@
  *   signals.c   what the program does about signals
  *   report.c    what is said of a hit
  *   symbol.c    names for addresses, from a helper process
+ *   suppress.c  reports that nobody wants to see
+ *   leak.c      objects that nothing leads to, at exit
  *   kernel.c    system calls that pass a buffer
  */
 #ifndef GF_H
@@ -110,13 +112,18 @@ struct gf_options {
 	u32 format;
 	u32 color;
 	u32 stats;
-	u32 children;
+	u32 leaks;
+	s32 exitcode;
+	u64 first;
 	u32 memcg;
 	u32 verbose;
 	u32 quiet;
 	u32 help;
 	char name[32];
 	char log[256];
+	char suppressions[256];
+	char children[256];
+	char skip[256];
 	char symbolizer[256];
 };
 
@@ -124,7 +131,11 @@ extern struct gf_options gf_opt;
 extern bool gf_secure;		/* setuid or the like: no files, no programs */
 /* Reads @text into gf_opt, over what is there; says what it does not know. */
 void gf_options_parse(const char *text);
+/* ASAN_OPTIONS: what has the same name there; the rest is not for us. */
+void gf_options_asan(const char *text);
 void gf_options_help(void);
+/* children=, skip=: is a program of this path to be guarded? */
+bool gf_wants(const char *path);
 
 /* os.c: system calls; these return -errno and leave errno alone */
 
@@ -308,6 +319,7 @@ struct gf_thread {		/* what a report says of it; never freed */
 	char name[19];
 	bool ended;
 	u8 blocked;		/* when it starts */
+	uintptr_t stack_top;	/* once it has ended */
 	void *(*start)(void *);	/* until it runs */
 	void *arg;
 };
@@ -434,6 +446,8 @@ void gf_slots_stats(struct gf_heap_stats *s);
 
 enum gf_access { ACCESS_NONE, ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
 
+struct gf_symbols;
+
 struct gf_report {
 	const char *kind;
 	enum gf_access access;
@@ -452,12 +466,22 @@ struct gf_report {
 	uintptr_t pc[GF_DEPTH_MAX];
 };
 
-/* Says it. Two threads at once: the second waits for ever, or for its turn. */
-void gf_report(struct gf_report *r);
+/*
+ * Says it; false if it is suppressed. Two threads at once: the second waits for ever,
+ * or for its turn.
+ */
+bool gf_report(struct gf_report *r);
 /* For what is no fault: says it, and ends the process unless halt=0. */
 void gf_report_error(struct gf_report *r);
 /* A hit of @addr: which object, what kind */
 void gf_classify(struct gf_report *r);
+/* At exit: what was written beside objects that nobody freed; what was counted */
+void gf_report_live(void);
+void gf_report_counts(void);
+/* One stack of leaks, and their sum. Under gf_report_lock */
+void gf_leak_text(struct gf_out *o, bool direct, u64 bytes, u64 objects,
+		  struct gf_symbols *symbols, const uintptr_t *pc, u32 from, u32 n, bool first);
+void gf_leak_summary(struct gf_out *o, u64 bytes, u64 objects);
 void gf_stats(void);
 extern struct gf_lock gf_report_lock;
 
@@ -474,6 +498,8 @@ struct gf_frame {
 };
 
 struct gf_symbols;
+/* Calls @fn with each line of /proc/self/maps. */
+bool gf_each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u32 size);
 /* Names for the addresses; what @exact[i] is not, is a return address. */
 struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n);
 /* Why there are no names; "" if there are, or none were wanted */
@@ -481,6 +507,19 @@ const char *gf_symbols_missing(const struct gf_symbols *s);
 /* The @k-th frame (inlined ones first) of pc[@i]; false if there is none. */
 bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f);
 void gf_self_path(char *buf, size_t size);
+
+/* suppress.c */
+
+extern bool gf_have_suppressions;
+void gf_suppressions_read(void);
+bool gf_matches(const char *s, const char *pattern);
+/* Is one of these frames' functions or files in a line that suppresses @kind? */
+bool gf_suppressed(const char *kind, struct gf_symbols *symbols, u32 from, u32 frames);
+
+/* leak.c: leaks=1, at exit; true if there are some */
+
+#define GF_LEAK_STATUS	23	/* LeakSanitizer's */
+bool gf_leaks(void);
 
 /* fault.c */
 
@@ -511,6 +550,7 @@ u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access);
 /* malloc.c */
 
 extern u32 gf_ready;
+extern bool gf_unwanted;	/* by children= or skip= */
 extern bool gf_constructed;	/* libc is set up */
 extern bool gf_passing;		/* sampling: most are passed on */
 

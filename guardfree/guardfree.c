@@ -307,7 +307,8 @@ int main(int argc, char **argv)
 		return symbolize();
 
 	/* On here by default; what the caller set comes later and so holds. */
-	err |= add_option("kernel=1");
+	snprintf(buf, sizeof(buf), "kernel=1:first=%d", getpid());
+	err |= add_option(buf);
 	old = getenv("GUARDFREE_OPTIONS");
 	if (old && *old)
 		err |= add_option(old);

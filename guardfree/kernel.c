@@ -514,6 +514,6 @@ static void find_all(void)
 
 	for (w = __start_gf_wraps; w < __stop_gf_wraps; w++)
 		*w->real = dlsym(RTLD_NEXT, w->name);
-	if (!gf_opt.children)
+	if (gf_opt.children[0] == '0' && !gf_opt.children[1])
 		leave_environment();
 }

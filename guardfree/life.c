@@ -5,6 +5,8 @@
  */
 #include "gf.h"
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/syscall.h>
 
 /* fork(): nobody else is inside the allocator while the memory is copied. */
 
@@ -53,4 +55,23 @@ static void late(void)
 		return;
 	gf_thread_late();
 	gf_fork_handlers();
+}
+
+/* The last destructor: what it does not come to, exit() does not. */
+__attribute__((destructor(101)))
+static void end(void)
+{
+	bool leaks;
+
+	if (gf_ready != 1)
+		return;
+	gf_report_live();
+	leaks = gf_opt.leaks && gf_leaks();
+	gf_report_counts();
+	if (gf_opt.stats)
+		gf_stats();
+	if (!leaks || !gf_opt.exitcode)
+		return;
+	fflush(NULL);
+	gf_sys(SYS_exit_group, gf_opt.exitcode > 0 ? gf_opt.exitcode : GF_LEAK_STATUS);
 }

@@ -23,6 +23,7 @@ struct gf_next gf_next;
 bool gf_constructed;
 
 bool gf_passing;
+bool gf_unwanted;
 static bool pass_all;		/* nothing is guarded */
 static struct gf_lock init_lock;
 
@@ -69,7 +70,17 @@ bool gf_init(void)
 		goto out;
 	gf_log_follow();
 	gf_secure = getauxval(AT_SECURE);
+	gf_options_asan(variable("ASAN_OPTIONS="));
 	gf_options_parse(variable("GUARDFREE_OPTIONS="));
+	if (gf_opt.first != (u64)gf_sys(SYS_getpid) && getauxval(AT_EXECFN) &&
+	    !gf_wants((const char *)getauxval(AT_EXECFN))) {
+		gf_unwanted = pass_all = getauxval(AT_BASE);
+		if (pass_all) {
+			store(&gf_ready, 2);
+			goto out;
+		}
+	}
+	gf_suppressions_read();
 	if (gf_secure)
 		gf_opt.symbolize = 0;
 	gf_probe();

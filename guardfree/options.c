@@ -21,7 +21,8 @@ struct gf_options gf_opt = {
 	.symbolize = 1,
 	.symbolizer_seconds = 20,
 	.populate = 1,
-	.children = 1,
+	.children = "1",
+	.exitcode = -1,
 	.memcg = 1,
 	.name = "AddressSanitizer",
 };
@@ -87,7 +88,15 @@ static const struct option options[] = {
 	O(log, STRING, 0, 0, NULL, "append reports and messages to this file; %p is the process"),
 	O(color, CHOICE, 0, 2, "auto|always|never", "of reports; auto is: on a terminal"),
 	O(stats, U32, 0, 1, NULL, "a line at exit: objects, guards, VMAs, page tables, calls"),
-	O(children, U32, 0, 1, NULL, "0: programs that are executed from this one are not guarded"),
+	O(leaks, U32, 0, 1, NULL, "1 looks for objects that nothing leads to, at exit"),
+	O(exitcode, S32, 0, 255, NULL,
+	  "the status after a report or with leaks; -1 is the signal's after a report, 23 with leaks"),
+	O(suppressions, STRING, 0, 0, NULL, "a file of what is not to be reported, lines of TYPE:PATTERN"),
+	O(children, STRING, 0, 0, NULL,
+	  "programs that are executed from this one: 1 guards all, 0 none, NAME,NAME those only"),
+	O(skip, STRING, 0, 0, NULL, "NAME,NAME: programs that are executed and not guarded"),
+	O(first, U64, 0, UINT32_MAX, NULL,
+	  "the process that children and skip are not about (the command sets it)"),
 	O(method, CHOICE, 0, 2, "auto|guard|mprotect",
 	  "auto takes PROT_NONE where the kernel has no guard pages; guard gives up there"),
 	O(arenas, U32, 0, 64, NULL, "parts of the heap that threads share; 0 is 4 per processor"),
@@ -168,6 +177,7 @@ static bool set(const struct option *o, const char *value)
 	case STRING:
 		/* Who starts a program as somebody else may not have it write or run a file. */
 		if (gf_secure && (o->offset == offsetof(struct gf_options, log) ||
+				  o->offset == offsetof(struct gf_options, suppressions) ||
 				  o->offset == offsetof(struct gf_options, symbolizer)))
 			return true;
 		if (gf_strlen(value) >= o->size)
@@ -238,6 +248,97 @@ void gf_options_parse(const char *text)
 		else if (cut || !set(&options[i], value))
 			gf_say("GUARDFREE_OPTIONS: '%s' is no value of %s", value, key);
 	}
+}
+
+/* With log_path the number of the process is part of the name. */
+static void asan_option(const char *key, const char *value)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} same[] = {
+		{ "exitcode", "exitcode" },
+		{ "halt_on_error", "halt" },
+		{ "detect_leaks", "leaks" },
+		{ "symbolize", "symbolize" },
+		{ "handle_segv", "segv" },
+		{ "log_path", "log" },
+		{ "suppressions", "suppressions" },
+	};
+	bool yes = !gf_strcmp(value, "true") || !gf_strcmp(value, "yes");
+	bool no = !gf_strcmp(value, "false") || !gf_strcmp(value, "no");
+	char path[sizeof(gf_opt.log)];
+	u32 i, k;
+
+	for (i = 0; i < ARRAY_SIZE(same); i++)
+		if (!gf_strcmp(same[i].theirs, key))
+			break;
+	if (i == ARRAY_SIZE(same))
+		return;
+	if (!gf_strcmp(key, "log_path")) {
+		if (!gf_strcmp(value, "stderr") || !gf_strcmp(value, "stdout"))
+			return;
+		if (gf_snprintf(path, sizeof(path), "%s.%%p", value) < sizeof(path) - 1)
+			value = path;
+	}
+	for (k = 0; k < ARRAY_SIZE(options); k++)
+		if (!gf_strcmp(options[k].key, same[i].ours) &&
+		    !set(&options[k], yes ? "1" : no ? "0" : value))
+			gf_say("ASAN_OPTIONS: '%s' is no value of %s here", value, key);
+}
+
+void gf_options_asan(const char *text)
+{
+	char key[40], value[300];
+
+	while (text && *text) {
+		size_t k = 0, v = 0;
+
+		while (*text == ' ' || *text == ':' || *text == ',' || *text == '\n' || *text == '\t')
+			text++;
+		for (; *text && *text != '=' && *text != ':' && *text != ',' && *text != ' '; text++)
+			if (k < sizeof(key) - 1)
+				key[k++] = *text;
+		key[k] = 0;
+		if (*text == '=')
+			text++;
+		else
+			continue;
+		for (; *text && *text != ':' && *text != ',' && *text != ' ' && *text != '\n' &&
+		       *text != '\t'; text++)
+			if (v < sizeof(value) - 1)
+				value[v++] = *text;
+		value[v] = 0;
+		asan_option(key, value);
+	}
+}
+
+/* Is the name one of a list with commas? */
+static bool in_list(const char *list, const char *name)
+{
+	size_t len = gf_strlen(name);
+
+	while (*list) {
+		if (gf_prefix(list, name) && (!list[len] || list[len] == ','))
+			return true;
+		while (*list && *list != ',')
+			list++;
+		if (*list)
+			list++;
+	}
+	return false;
+}
+
+bool gf_wants(const char *path)
+{
+	const char *name = path, *s;
+
+	for (s = path; *s; s++)
+		if (*s == '/')
+			name = s + 1;
+	if (in_list(gf_opt.skip, name))
+		return false;
+	return !gf_strcmp(gf_opt.children, "0") || !gf_strcmp(gf_opt.children, "1") ||
+	       in_list(gf_opt.children, name);
 }
 
 void gf_options_help(void)

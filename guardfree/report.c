@@ -222,21 +222,27 @@ static void frame_text(struct gf_out *o, const struct gf_frame *f)
 		gf_printf(o, " (%s+0x%lx)", f->module, (unsigned long)f->offset);
 }
 
-static void stack_text(struct gf_out *o, const struct section *s)
+static void frames_text(struct gf_out *o, struct gf_symbols *symbols, const uintptr_t *pc,
+			u32 from, u32 frames)
 {
 	u32 i, k, n = 0;
 	struct gf_frame f;
 
-	for (i = 0; i < s->n; i++) {
-		for (k = 0; gf_symbol(parts.symbols, s->from + i, k, &f); k++) {
-			gf_printf(o, "    #%u 0x%012lx", n++, (unsigned long)parts.pc[s->from + i]);
+	for (i = from; i < from + frames; i++) {
+		for (k = 0; gf_symbol(symbols, i, k, &f); k++) {
+			gf_printf(o, "    #%u 0x%012lx", n++, (unsigned long)pc[i]);
 			frame_text(o, &f);
 			gf_puts(o, "\n", 1);
 		}
 	}
-	if (!s->n)
+	if (!frames)
 		gf_printf(o, "    <no stack was kept>\n");
 	gf_puts(o, "\n", 1);
+}
+
+static void stack_text(struct gf_out *o, const struct section *s)
+{
+	frames_text(o, parts.symbols, parts.pc, s->from, s->n);
 }
 
 static const char *access_word(const struct gf_report *r)
@@ -439,17 +445,18 @@ static void thread_json(struct gf_out *o, const char *key, u32 no)
 	gf_puts(o, "}", 1);
 }
 
-static void stack_json(struct gf_out *o, const struct section *s)
+static void frames_json(struct gf_out *o, struct gf_symbols *symbols, const uintptr_t *pc,
+			u32 from, u32 frames)
 {
 	struct gf_frame f;
 	u32 i, k;
 	bool some = false;
 
 	gf_printf(o, "\"stack\":[");
-	for (i = 0; i < s->n; i++) {
-		for (k = 0; gf_symbol(parts.symbols, s->from + i, k, &f); k++) {
+	for (i = from; i < from + frames; i++) {
+		for (k = 0; gf_symbol(symbols, i, k, &f); k++) {
 			gf_printf(o, "%s{\"pc\":\"0x%012lx\"", some ? "," : "",
-				  (unsigned long)parts.pc[s->from + i]);
+				  (unsigned long)pc[i]);
 			some = true;
 			if (f.function[0]) {
 				gf_printf(o, ",\"function\":");
@@ -472,6 +479,11 @@ static void stack_json(struct gf_out *o, const struct section *s)
 		}
 	}
 	gf_puts(o, "]", 1);
+}
+
+static void stack_json(struct gf_out *o, const struct section *s)
+{
+	frames_json(o, parts.symbols, parts.pc, s->from, s->n);
 }
 
 static void json(struct gf_out *o, const struct gf_report *r, bool freed)
@@ -549,20 +561,30 @@ static void json(struct gf_out *o, const struct gf_report *r, bool freed)
 static u64 known[1024];
 static u32 reports, repeated;
 
-static bool said_before(const struct gf_report *r)
+/* Those that were suppressed: the helper is not asked again. */
+static u64 quiet[256];
+
+static u64 hash_of(const struct gf_report *r)
 {
 	u64 h = r->rec ? r->rec->alloc_stack : 0;
 	const char *s;
 	u32 i;
 
-	reports++;
-	if (gf_opt.halt && !r->warning)
-		return false;
 	for (s = r->kind; *s; s++)
 		h = (h ^ (u8)*s) * 0x9e3779b97f4a7c15UL;
 	for (i = 0; i < r->n && i < 16; i++)
 		h = (h ^ h >> 29 ^ r->pc[i]) * 0x9e3779b97f4a7c15UL;
-	h |= 1;
+	return h | 1;
+}
+
+static bool said_before(const struct gf_report *r)
+{
+	u64 h = hash_of(r);
+	u32 i;
+
+	reports++;
+	if (gf_opt.halt && !r->warning)
+		return false;
 	for (i = 0; i < ARRAY_SIZE(known); i++) {
 		u64 *at = &known[(h >> 32 ^ i) % ARRAY_SIZE(known)];
 
@@ -578,17 +600,41 @@ static bool said_before(const struct gf_report *r)
 	return false;
 }
 
-void gf_report(struct gf_report *r)
+static bool is_quiet(const struct gf_report *r, bool freed)
+{
+	u64 *at;
+
+	if (!gf_have_suppressions)
+		return false;
+	at = &quiet[(hash_of(r) >> 32) % ARRAY_SIZE(quiet)];
+	if (*at == hash_of(r))
+		return true;
+	collect(r, freed);
+	/* What was found at exit has no stack but the object's own. */
+	if (!gf_suppressed(r->kind, parts.symbols, parts.s[AT_HIT].from,
+			   parts.s[AT_HIT].n) &&
+	    (parts.s[AT_HIT].n || !gf_suppressed(r->kind, parts.symbols, parts.s[AT_ALLOC].from,
+						 parts.s[AT_ALLOC].n)))
+		return false;
+	*at = hash_of(r);
+	return true;
+}
+
+bool gf_report(struct gf_report *r)
 {
 	/* Not on the stack: the program's alternate one may be as small as 8 KiB. */
 	static char buf[4000];
+	bool freed, suppressed = false;
 	struct gf_out o;
-	bool freed;
 
 	gf_lock(&gf_report_lock);
+	freed = r->rec && load(&r->rec->state) == STATE_FREED && !r->freed_by_this;
+	if (is_quiet(r, freed)) {
+		suppressed = true;
+		goto out;
+	}
 	if (said_before(r))
 		goto out;
-	freed = r->rec && load(&r->rec->state) == STATE_FREED && !r->freed_by_this;
 	gf_out_log(&o, buf, sizeof(buf));
 	if (gf_opt.format == FORMAT_JSON) {
 		collect(r, freed);
@@ -603,22 +649,61 @@ void gf_report(struct gf_report *r)
 	gf_out_end(&o);
 out:
 	gf_unlock(&gf_report_lock);
+	return !suppressed;
+}
+
+void gf_leak_text(struct gf_out *o, bool direct, u64 bytes, u64 objects,
+		  struct gf_symbols *symbols, const uintptr_t *pc, u32 from, u32 n, bool first)
+{
+	if (gf_opt.format == FORMAT_JSON) {
+		gf_printf(o, "{\"tool\":\"guardfree\",\"version\":\"" GF_VERSION "\",\"pid\":%d,\"kind\":\"leak\",\"direct\":%s,\"bytes\":%lu,\"objects\":%lu,",
+			  gf_pid(), direct ? "true" : "false", (unsigned long)bytes,
+			  (unsigned long)objects);
+		frames_json(o, symbols, pc, from, n);
+		gf_printf(o, "}\n");
+		return;
+	}
+	if (first) {
+		bool other = strcmp(gf_opt.name, "AddressSanitizer");
+
+		colors(o);
+		gf_printf(o, "=================================================================\n%s", red);
+		gf_printf(o, "==%d==ERROR: %s: detected memory leaks%s\n\n", gf_pid(),
+			  other ? gf_opt.name : "LeakSanitizer", plain);
+		if (gf_symbols_missing(symbols)[0])
+			gf_printf(o, "    (names are missing: %s)\n\n", gf_symbols_missing(symbols));
+	}
+	gf_printf(o, "%s%s leak of %lu byte(s) in %lu object(s) allocated from:%s\n", blue,
+		  direct ? "Direct" : "Indirect", (unsigned long)bytes, (unsigned long)objects,
+		  plain);
+	frames_text(o, symbols, pc, from, n);
+}
+
+void gf_leak_summary(struct gf_out *o, u64 bytes, u64 objects)
+{
+	if (gf_opt.format != FORMAT_JSON)
+		gf_printf(o, "SUMMARY: %s: %lu byte(s) leaked in %lu allocation(s).\n",
+			  gf_opt.name, (unsigned long)bytes, (unsigned long)objects);
 }
 
 void gf_report_error(struct gf_report *r)
 {
-	u64 all = ~0UL, none = 1UL << (SIGABRT - 1);
+	u64 none = 1UL << (SIGABRT - 1);
 	struct gf_tls *me = gf_me();
 
 	if (me->in_report)
 		return;
 	me->in_report = true;
-	gf_report(r);
+	if (!gf_report(r)) {
+		me->in_report = false;
+		return;
+	}
 	me->in_report = false;
 	if (!gf_opt.halt || r->warning)
 		return;
+	if (gf_opt.exitcode >= 0)
+		gf_sys(SYS_exit_group, gf_opt.exitcode);
 	/* abort(), without its lock */
-	(void)all;
 	gf_sys(SYS_rt_sigprocmask, SIG_UNBLOCK, &none, NULL, 8);
 	gf_sys(SYS_tgkill, gf_sys(SYS_getpid), gf_sys(SYS_gettid), SIGABRT);
 	/* It was handled, or is ignored. */
@@ -709,8 +794,6 @@ void gf_stats(void)
 	gf_out_end(&o);
 }
 
-/* At exit: what was written beside objects that nobody freed. */
-
 static u32 checked;
 
 static void check_live(struct gf_rec *rec)
@@ -739,18 +822,17 @@ static void check_live(struct gf_rec *rec)
 	gf_report_error(&r);
 }
 
-__attribute__((destructor(101)))
-static void at_end(void)
+void gf_report_live(void)
 {
-	if (gf_ready != 1)
-		return;
 	if (gf_opt.check)
 		gf_each_live(check_live);
+}
+
+void gf_report_counts(void)
+{
 	if (reports && !gf_opt.halt)
 		gf_say("%d: %u errors, %u of them reported, the others were the same again", gf_pid(),
 		       reports, reports - repeated);
 	else if (repeated)
 		gf_say("%d: %u warnings were the same again", gf_pid(), repeated);
-	if (gf_opt.stats)
-		gf_stats();
 }

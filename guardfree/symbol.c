@@ -41,8 +41,7 @@ struct gf_symbols {
 	char replies[1 << 20];
 };
 
-/* Calls @fn with each line of /proc/self/maps. */
-static bool each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u32 size)
+bool gf_each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u32 size)
 {
 	u32 len = 0, i, from;
 	long fd;
@@ -167,7 +166,7 @@ void gf_self_path(char *path, size_t size)
 	static char buf[8192];
 	char found[256] = "", *arg[] = { found };
 
-	each_map(find_self, arg, buf, sizeof(buf));
+	gf_each_map(find_self, arg, buf, sizeof(buf));
 	gf_snprintf(path, size, "%s", found);
 }
 
@@ -388,7 +387,7 @@ struct gf_symbols *gf_symbolize(const uintptr_t *pc, const bool *exact, u32 n)
 	s->n = n < SYMBOLS_MAX ? n : SYMBOLS_MAX;
 	s->len = 1;
 	s->missing[0] = 0;
-	if (each_map(find_map, &find, s->replies, 64 << 10)) {
+	if (gf_each_map(find_map, &find, s->replies, 64 << 10)) {
 		s->replies[0] = 0;
 		ask_helper(s);
 		return s;

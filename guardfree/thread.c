@@ -100,6 +100,7 @@ static void thread_end(void *arg)
 	if (info) {	/* by its last name, which is often not its first */
 		gf_sys(SYS_prctl, PR_GET_NAME, info->name);
 		info->ended = true;
+		info->stack_top = t->stack_top;
 	}
 	t->over = true;
 	gf_arena_leave(arena);
