@@ -208,7 +208,14 @@ static int fail(const char *what, const char *why)
 /* The library: beside this program, or where it is installed to. */
 static bool find_library(char *path, size_t size)
 {
-	static const char *const places[] = { "", "../lib/", "../lib/guardfree/", "../lib64/" };
+	static const char *const places[] = {
+		"", "../lib/", "../lib/guardfree/", "../lib64/",
+#if defined(__x86_64__)
+		"../lib/x86_64-linux-gnu/",
+#elif defined(__aarch64__)
+		"../lib/aarch64-linux-gnu/",
+#endif
+	};
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;

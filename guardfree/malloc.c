@@ -3,6 +3,7 @@
  * The allocator's entry points.
  */
 #include "gf.h"
+#include "include/guardfree.h"
 #include <dlfcn.h>
 #include <errno.h>
 #ifdef __GLIBC__
@@ -589,6 +590,24 @@ EXPORT size_t malloc_usable_size(void *p)
 		return 0;
 	}
 	return rec->size;
+}
+
+/* include/guardfree.h */
+
+EXPORT int guardfree_active(void)
+{
+	return gf_ready == 1 && !pass_all;
+}
+
+EXPORT int guardfree_object(const void *p, size_t *size)
+{
+	enum gf_verdict why;
+	struct gf_rec *rec = gf_ours(p) ? gf_find(p, &why) : NULL;
+
+	if (!rec)
+		return -1;
+	*size = rec->size;
+	return 0;
 }
 
 EXPORT int malloc_trim(size_t pad)
