@@ -16,7 +16,7 @@ export KVER KSRC SERIES FORCE UPTO
 # A script's own -j counts; and the order below is an order.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-test check steps bench soak coverage demo tools install clean distclean
+.PHONY: help deps tree series kernel images headers shell run test test-arch test-configs mutants deb deb-guardfree deb-guardfree-test deb-test check steps bench soak coverage demo tools install clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -74,6 +74,13 @@ endif
 deb: tree ## an hour: Debian packages of the patched kernel, in build/deb
 	@kernel/install-deps packages-deb.txt
 	@kernel/deb
+
+deb-guardfree: ## a minute: Debian packages of guardfree, in build/deb-guardfree
+	@kernel/install-deps packages-deb.txt
+	@guardfree/deb
+
+deb-guardfree-test: deb-guardfree ## check them, install them into a clean Debian system, test them there
+	@tests/run deb-guardfree.t
 
 deb-test: deb headers ## install them into a Debian system, boot it, test in it
 	@tests/run deb.t

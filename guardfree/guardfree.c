@@ -211,9 +211,9 @@ static bool find_library(char *path, size_t size)
 	static const char *const places[] = {
 		"", "../lib/", "../lib/guardfree/", "../lib64/",
 #if defined(__x86_64__)
-		"../lib/x86_64-linux-gnu/",
+		"../lib/x86_64-linux-gnu/guardfree/",
 #elif defined(__aarch64__)
-		"../lib/aarch64-linux-gnu/",
+		"../lib/aarch64-linux-gnu/guardfree/",
 #endif
 	};
 	char self[PATH_MAX];
