@@ -53,6 +53,7 @@ in_system() {
 		exec chroot "$1" sh -c "$2"' sh "$place" "$1"
 }
 works 'apt installs them' in_system "apt-get -y -q install /var/tmp/guardfree_${name#*_}"
+# shellcheck disable=SC2016 # for the shell in there
 works 'guardfree ls' in_system 'guardfree ls / >/tmp/out 2>&1; rc=$?; cat /tmp/out; ls / | diff - /tmp/out && exit $rc'
 in_system 'guardfree --version && man -w guardfree 2>/dev/null; ls /usr/share/man/man1/guardfree.1.gz; command -v gcc' >"$out" 2>&1
 grep -q '^guardfree 1' "$out" && ! grep -q /gcc "$out"
