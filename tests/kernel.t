@@ -253,6 +253,18 @@ fails 'series does not drop the rest' 'has 2 of the 4 patches' "$top/kernel/seri
 cp "$dir/p" "$SERIES/$p"
 works 'mended, it is laid out' "$top/kernel/tree"
 is 'as before' "$before" "$(gt rev-parse HEAD)"
+
+# --- a section that needs a later base than 6.12.99
+p=$(grep two "$SERIES/series")
+sed -i "s/^$p/# later: for what comes later; needs 6.12.100\\n&/" "$SERIES/series"
+works 'an older base gets the sections before' "$top/kernel/tree"
+is 'it says so' 1 "$(grep -c '6.12.99 is older than 6.12.100, which the last sections need' "$out")"
+is 'and no more' 'mm: four' "$(gt log -1 --format=%s)"
+sed -i 's/needs 6.12.100$/needs 6.12.99/' "$SERIES/series"
+works 'the base that it needs gets all' "$top/kernel/tree"
+is 'all of them' "$before" "$(gt rev-parse HEAD)"
+sed -i '/^# later:/d' "$SERIES/series"
+works 'and without a need as well' "$top/kernel/tree"
 printf 'gone.patch\n' >>"$SERIES/series"
 fails 'a patch that is not there' 'names gone.patch' "$top/kernel/tree"
 sed -i '/^gone/d' "$SERIES/series"
