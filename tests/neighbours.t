@@ -96,7 +96,7 @@ results() {
 		# Remove what differs from run to run: progress, times, addresses, counts.
 		$name =~ s/\.+$//;
 		$name =~ s/# *SKIP.*//i; $name =~ s/0x[0-9a-f]+/ADDR/gi; $name =~ s/\b\d+(\.\d+)? ?(ns|us|ms|s)\b/TIME/g;
-		$name =~ s/\bcount \d+/count/; $name =~ s/^(transact_test Extra pages).*/$1/;
+		$name =~ s/\bwith \d+MB\b/with some MB/; $name =~ s/\bcount \d+/count/; $name =~ s/^(transact_test Extra pages).*/$1/;
 		$name = $run . $name; $name .= " (" . $n{$name} . ")" if ++$n{$name} > 1;
 		print "$p\t$r\t$name\n"' "$bin/$1.log"
 }
