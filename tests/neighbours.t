@@ -81,6 +81,7 @@ results() {
 		if (/^=== end (\S+) (\d+)/) { print "$1\texit $2\t$last\n"; undef $p; next }
 		next unless defined $p;
 		chomp; s/.*\r(?=.)//; s/\r//g; s/\t/ /g; s/\e\[[0-9;]*m//g;
+		s/ +$//;
 		$last = $_ if /[a-z]/i && !/^# +(Totals|PASSED|FAILED|OK|RUN) *|^[0-9.]+$/;
 		my ($r, $name);
 		# Some, such as cow, use the same names for all cases.
@@ -97,7 +98,7 @@ results() {
 		$name =~ s/\.+$//;
 		$name =~ s/# *SKIP.*//i; $name =~ s/0x[0-9a-f]+/ADDR/gi; $name =~ s/\b\d+(\.\d+)? ?(ns|us|ms|s)\b/TIME/g;
 		$name =~ s/\bwith \d+MB\b/with some MB/; $name =~ s/\bcount \d+/count/; $name =~ s/^(transact_test Extra pages).*/$1/;
-		$name = $run . $name; $name .= " (" . $n{$name} . ")" if ++$n{$name} > 1;
+		$name = $run . $name; $name =~ s/ +$//; $name .= " (" . $n{$name} . ")" if ++$n{$name} > 1;
 		print "$p\t$r\t$name\n"' "$bin/$1.log"
 }
 unpatched=x86_64-base-unpatched
@@ -112,7 +113,7 @@ if [ "${1:-}" = --record ]; then
 		echo '# SPDX-License-Identifier: GPL-2.0'
 		echo "# Written by tests/neighbours.t --record, $(date -u +%Y-%m-%d): Linux $DEBVER without the series."
 		echo '# PROGRAM, RESULT (2 ok, 1 skipped, 0 not ok, or exit STATUS), NAME or last message.'
-		cat "$tmp/was"
+		sed 's/	*$//' "$tmp/was"
 	} >"$record.new" && mv "$record.new" "$record"
 	verdict $? "recorded in ${record#"$top/"}"
 	done_testing
