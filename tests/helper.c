@@ -84,12 +84,12 @@ int *second_state(void)
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
+
+#include "children.h"
 
 #ifdef __cplusplus
 extern "C"
@@ -112,27 +112,7 @@ static size_t page;
 static int expected;		/* the way for private anonymous memory */
 static int mainline;
 static int filtered;		/* at() opens no file, and cannot tell what PROT_NONE hides */
-static int count, failed, in_test;
 
-__attribute__((format(printf, 2, 3)))
-static int check(int good, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (good)
-		return 1;
-	printf("# ");
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	printf(" (errno %d, %s)\n", errno, strerror(errno));
-	fflush(stdout);
-	in_test = 1;
-	return 0;
-}
-
-/* A failure prints line and expression. */
-#define CHECK(expr)	check(!!(expr), "line %d: %s", __LINE__, #expr)
 /* The call must fail with this errno. */
 #define FAILS(expr, error) do { \
 	errno = 0; \
@@ -1016,32 +996,6 @@ static const char *which(void)
 		fclose(f);
 	return found;
 }
-
-static void run(const char *name, void (*test)(void))
-{
-	int status = 0;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		test();
-		fflush(stdout);
-		_exit(in_test);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		status = 1;
-	count++;
-	if (status)
-		failed++;
-	if (WIFSIGNALED(status))
-		printf("# signal %d\n", WTERMSIG(status));
-	else if (WEXITSTATUS(status) == 99)
-		puts("# SIGSEGV where none should be");
-	printf("%sok %d - %s\n", status ? "not " : "", count, name);
-}
-
-#define RUN(test)	run(#test, test)
 
 int main(int argc, char **argv)
 {

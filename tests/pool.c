@@ -23,16 +23,15 @@ static int vectors;
 #include "../include/guard_stacks.h"
 #undef madvise
 #undef syscall
+#include "children.h"
 #include "guard.h"
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <ucontext.h>
 
 #ifndef MCL_ONFAULT
@@ -45,7 +44,6 @@ static int vectors;
 
 static size_t page;
 static int expected, no_guards;
-static int count, failed, in_test;
 
 static inline int test_madvise(void *addr, size_t len, int advice)
 {
@@ -56,24 +54,6 @@ static inline int test_madvise(void *addr, size_t len, int advice)
 	return madvise(addr, len, advice);
 }
 
-__attribute__((format(printf, 2, 3)))
-static int check(int good, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (good)
-		return 1;
-	printf("# ");
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	printf(" (errno %d, %s)\n", errno, strerror(errno));
-	fflush(stdout);
-	in_test = 1;
-	return 0;
-}
-
-#define CHECK(expr)	check(!!(expr), "line %d: %s", __LINE__, #expr)
 #define FAILS(expr, bad, error) do { \
 	errno = 0; \
 	CHECK((expr) == (bad)); \
@@ -792,30 +772,6 @@ static void small_stack(void)
 		;
 	check(sizeof(stack) - i < 1024, "%d bytes of stack", (int)(sizeof(stack) - i));
 }
-
-static void run(const char *name, void (*test)(void))
-{
-	int status = 0;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		test();
-		fflush(stdout);
-		_exit(in_test);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		status = 1;
-	count++;
-	if (status)
-		failed++;
-	if (WIFSIGNALED(status))
-		printf("# signal %d\n", WTERMSIG(status));
-	printf("%sok %d - %s\n", status ? "not " : "", count, name);
-}
-
-#define RUN(test)	run(#test, test)
 
 int main(int argc, char **argv)
 {
