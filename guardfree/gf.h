@@ -486,6 +486,8 @@ void gf_stats(void);
 extern struct gf_lock gf_report_lock;
 
 /* symbol.c */
+/* The number in small hexadecimal digits at *@s, which is moved behind it */
+u64 gf_hex(const char **s);
 
 struct gf_frame {
 	const char *function;	/* "" if not known */

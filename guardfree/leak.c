@@ -142,22 +142,6 @@ static void read_object(const struct gf_rec *rec)
 		read_range(rec->ptr, rec->ptr + rec->size, true);
 }
 
-static u64 hex(const char **s)
-{
-	u64 v = 0;
-
-	for (;; (*s)++) {
-		char c = **s;
-
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (c - '0');
-		else if (c >= 'a' && c <= 'f')
-			v = v << 4 | (c - 'a' + 10);
-		else
-			return v;
-	}
-}
-
 /*
  * libc keeps the stacks of threads that have ended, for the next ones, and what it
  * knows of a thread at their top.
@@ -182,14 +166,14 @@ static void root(char *line, void *arg)
 {
 	struct walk *walk = arg;
 	const char *s = line;
-	uintptr_t lo = hex(&s), hi, from;
+	uintptr_t lo = gf_hex(&s), hi, from;
 	char perms[5] = "";
 	bool guarded = lo == walk->none_end, live = false;
 	u32 i;
 
 	if (*s++ != '-')
 		return;
-	hi = hex(&s);
+	hi = gf_hex(&s);
 	for (i = 0; *s == ' ' && i < 4 && s[1 + i]; i++)
 		perms[i] = s[1 + i];
 	if (perms[0] != 'r') {

@@ -76,7 +76,7 @@ bool gf_each_map(void (*fn)(char *line, void *arg), void *arg, char *buf, u32 si
 	return true;
 }
 
-static u64 hex(const char **s)
+u64 gf_hex(const char **s)
 {
 	u64 v = 0;
 
@@ -97,14 +97,14 @@ static const char *parse_map(const char *s, u64 *start, u64 *end, u64 *offset)
 {
 	u32 field;
 
-	*start = hex(&s);
+	*start = gf_hex(&s);
 	if (*s++ != '-')
 		return NULL;
-	*end = hex(&s);
+	*end = gf_hex(&s);
 	for (field = 0; field < 2; field++)
 		while (*s && *s++ != ' ')
 			;
-	*offset = hex(&s);
+	*offset = gf_hex(&s);
 	for (field = 0; field < 3; field++)
 		while (*s && *s++ != ' ')
 			;
@@ -365,7 +365,7 @@ sent:
 				const char *v = begin + 2;
 
 				if (*v)
-					s->at[i].rel = hex(&v);
+					s->at[i].rel = gf_hex(&v);
 				break;
 			}
 		}
