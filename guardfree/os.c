@@ -478,8 +478,11 @@ static long gf_madvise(uintptr_t addr, size_t len, int advice)
 	return gf_sys(SYS_madvise, addr, len, advice);
 }
 
-/* Tried, never asked: the version says nothing. */
-static bool gf_probe_guards(void)
+/*
+ * Tried, never asked: the version says nothing. With @touch, is it really one? GUP does
+ * not get through it. A filter that the program has set by now may kill it for that.
+ */
+static bool gf_probe_guards(bool touch)
 {
 	long page = gf_sys(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -488,11 +491,11 @@ static bool gf_probe_guards(void)
 	if (page < 0 && page > -4096)
 		return false;
 	gf_sys(SYS_munlock, page, PAGE);
-	works = !gf_madvise(page, PAGE, ADVICE_POISON) &&
-		/* really one? GUP does not get through it */
-		gf_sys(SYS_getrandom, page, 1, 1) == -EFAULT &&
-		!gf_madvise(page, PAGE, ADVICE_UNPOISON) &&
-		gf_sys(SYS_getrandom, page, 1, 1) != -EFAULT;
+	works = !gf_madvise(page, PAGE, ADVICE_POISON);
+	if (works && touch)
+		works = gf_sys(SYS_getrandom, page, 1, 1) == -EFAULT &&
+			!gf_madvise(page, PAGE, ADVICE_UNPOISON) &&
+			gf_sys(SYS_getrandom, page, 1, 1) != -EFAULT;
 	gf_sys(SYS_munmap, page, PAGE);
 	return works;
 }
@@ -502,7 +505,7 @@ void gf_probe(void)
 	gf_method = METHOD_IS_GUARD;
 	if (gf_opt.method == METHOD_MPROTECT) {
 		gf_method = METHOD_IS_MPROTECT;
-	} else if (!gf_probe_guards()) {
+	} else if (!gf_probe_guards(true)) {
 		gf_method = METHOD_IS_MPROTECT;
 		gf_say("this kernel has no guard pages (MADV_GUARD_POISON, MADV_GUARD_INSTALL): using PROT_NONE, which ends at vm.max_map_count, some 32,000 objects");
 	}
@@ -588,24 +591,6 @@ static void gf_refused(const char *what, long err)
 		       gf_strerror(err), gf_who_refuses());
 }
 
-/*
- * Is it this memory that cannot be poisoned, or none at all? Not gf_probe_guards():
- * a filter that the program has set by now may kill it for getrandom().
- */
-static bool gf_still_guards(void)
-{
-	long page = gf_sys(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bool works;
-
-	if (page < 0 && page > -4096)
-		return false;
-	gf_sys(SYS_munlock, page, PAGE);
-	works = !gf_madvise(page, PAGE, ADVICE_POISON);
-	gf_sys(SYS_munmap, page, PAGE);
-	return works;
-}
-
 bool gf_poison(uintptr_t addr, size_t len)
 {
 	static u32 said;
@@ -617,7 +602,7 @@ bool gf_poison(uintptr_t addr, size_t len)
 		err = gf_madvise(addr, len, ADVICE_POISON);
 		if (likely(!err))
 			return true;
-		if (err == -EINVAL && gf_still_guards()) {
+		if (err == -EINVAL && gf_probe_guards(false)) {
 			gf_unlock_memory();
 			err = gf_madvise(addr, len, ADVICE_POISON);
 			if (!err)
