@@ -7,14 +7,14 @@
  *
  *	row TAB case TAB n TAB instructions (or "absent")
  *
- * The rows "memory_*" hold bytes and VMAs instead.
+ * The rows "memory_*" hold bytes and VMAs instead, "dump" with "size" bytes.
  *
  * To make figures repeat, addresses are fixed (no ASLR, fixed maps), each row has
  * a process of its own, the first runs do not count, each sample starts just
  * after a timer tick, and the result is the minimum.
  *
  * usage: bench [--compiler DIR] [--only ROW] [--samples] | --count
- *	DIR holds /cc1 with its libraries, and /in.c: see bench/guest
+ *	DIR holds /cc1 with its libraries, /in.c, and /bench: see bench/guest
  *	--samples shows each sample on stderr, --count the number of figures
  */
 #define _GNU_SOURCE
@@ -32,6 +32,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -917,6 +919,100 @@ static uint64_t swap_in(const struct row *r)
 	return s.least;
 }
 
+/* ---- core dumps ---------------------------------------------------------- */
+
+#define DUMPED	(512 * MIB)
+
+static void write_setting(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	must(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
+	close(fd);
+}
+
+/* What core_pattern runs: read the dump, keep nothing */
+static int drain(void)
+{
+	static char buf[65536];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
+		;
+	return n < 0;
+}
+
+/* A process with n touched pages in DUMPED of guards, which waits to be killed */
+static pid_t sparse_process(enum kind kind, unsigned long n)
+{
+	const size_t step = DUMPED / n;
+	int ready[2];
+	pid_t child;
+	char c;
+
+	must(!pipe(ready));
+	child = fork();
+	must(child >= 0);
+	if (!child) {
+		char *p = map_at(BASE, DUMPED, RW);
+
+		/* First, because PROT_NONE keeps the anon_vma of a page that is there. */
+		for (char *at = p; at < p + DUMPED; at += step)
+			must(kind == BY_POISON ?
+			     !madvise(at + PAGE, step - PAGE, MADV_GUARD_POISON) :
+			     !mprotect(at + PAGE, step - PAGE, PROT_NONE));
+		for (char *at = p; at < p + DUMPED; at += step)
+			*(volatile char *)at = 1;
+		must(write(ready[1], "", 1) == 1);
+		for (;;)
+			pause();
+	}
+	must(read(ready[0], &c, 1) == 1);
+	close(ready[0]);
+	close(ready[1]);
+	return child;
+}
+
+/* From the signal until the process is gone; a pipe with all that its reader takes */
+static uint64_t dump(const struct row *r)
+{
+	static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	const bool piped = strstr(r->variant, "pipe"), size = strstr(r->variant, "size");
+	struct series s = { 0 };
+	char pattern[128], core[128];
+
+	if (!compiler_dir)
+		return ABSENT;
+	must(snprintf(core, sizeof(core), "%s/core", compiler_dir) < (int)sizeof(core));
+	must(snprintf(pattern, sizeof(pattern), "|%s/bench --drain", compiler_dir) <
+	     (int)sizeof(pattern));
+	write_setting("/proc/sys/kernel/core_pattern", piped ? pattern : core);
+	/* Not 0: the process waits for the reader to end */
+	write_setting("/proc/sys/kernel/core_pipe_limit", "1");
+	must(!setrlimit(RLIMIT_CORE, &unlimited));
+	for (unsigned int i = 0; i < 4; i++) {
+		pid_t child = sparse_process(kind_of(r), r->n);
+		struct stat st;
+		uint64_t t;
+		int status;
+
+		settle();
+		begin();
+		kill(child, SIGQUIT);
+		while (syscall(SYS_wait4, child, &status, 0, NULL) != child)
+			;
+		t = end();
+		must(WIFSIGNALED(status) && WCOREDUMP(status));
+		if (!piped) {
+			must(!stat(core, &st) && !unlink(core));
+			if (size)
+				t = (uint64_t)st.st_size;
+		}
+		sample(&s, t);
+	}
+	return s.least;
+}
+
 /* ---- memory ---------------------------------------------------------------- */
 
 enum what { TABLES_BYTES, SLAB_BYTES, VMA_COUNT };
@@ -1102,6 +1198,12 @@ static void make_rows(void)
 	add("single_512", "calls populated", VECTOR, vector, 0, 0, true);
 	add("hit", "poison", 1, hit, 0, 0, true);
 	add("hit", "prot_none", 1, hit, 0, 0, false);
+	add("dump", "poison, file", 16, dump, 0, 0, true);
+	add("dump", "prot_none, file", 16, dump, 0, 0, false);
+	add("dump", "poison, pipe", 16, dump, 0, 0, true);
+	add("dump", "prot_none, pipe", 16, dump, 0, 0, false);
+	add("dump", "poison, size", 16, dump, 0, 0, true);
+	add("dump", "prot_none, size", 16, dump, 0, 0, false);
 
 	add("never", "fork_exit", 0, plain_fork, 0, POPULATED, false);
 	add("never", "fork_exit", 512, plain_fork, 0, POPULATED, false);
@@ -1216,6 +1318,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "--exit"))
 		return 0;
+	if (argc == 2 && !strcmp(argv[1], "--drain"))
+		return drain();
 	make_rows();
 	if (argc == 2 && !strcmp(argv[1], "--count")) {
 		printf("%u\n", nrows);
