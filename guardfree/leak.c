@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -324,6 +325,9 @@ static bool stop(u32 tid)
 	if (!gf_sys(SYS_ptrace, PTRACE_GETREGSET, tid, NT_PRFPREG, &v))
 		for (i = 0; i < (long)v.iov_len / 8; i++)
 			see(more[i]);
+	/* Our own memory is a root like any other. */
+	memset(regs, 0, sizeof(regs));
+	memset(more, 0, sizeof(more));
 	return true;
 }
 

@@ -27,6 +27,7 @@ static NOINLINE void wipe(void)
 	volatile char stack[16384];
 
 	memset((void *)stack, 0, sizeof(stack));
+	__asm__ volatile("" : : "r"(stack) : "memory");	/* or nothing is left of it */
 }
 
 static NOINLINE void *get(size_t n)
