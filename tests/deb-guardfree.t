@@ -23,13 +23,9 @@ changes=${changes%.deb}.changes
 lintian --allow-root --display-info --fail-on error,warning,info "$changes" >"$out" 2>&1
 verdict $? 'lintian has nothing to say'
 
-codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-set --
-for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-	[ ! -s "$f" ] || ! grep -q "[ :]*$codename" "$f" || set -- "$@" "$f"
-done
-[ $# != 0 ] || bail "no list in /etc/apt has $codename: give apt a source of packages"
-apt-config dump | grep '^Acquire::' >"$tmp/acquire"
+debian_sources
+# shellcheck disable=SC2086 # words
+set -- $sources
 mmdebstrap --mode=root --variant=apt --aptopt="$tmp/acquire" --skip=cleanup/apt/lists,cleanup/apt/cache \
 	--hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount --include=dpkg-dev \
 	"$codename" "$place" "$@" >"$out" 2>&1

@@ -69,13 +69,9 @@ WantedBy=graphical.target multi-user.target
 END
 
 # --- the system: the sources of packages are the host's
-codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-set --
-for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
-	[ ! -s "$f" ] || ! grep -q "[ :]*$codename" "$f" || set -- "$@" "$f"
-done
-[ $# != 0 ] || bail "no list in /etc/apt has $codename: give apt a source of packages"
-apt-config dump | grep '^Acquire::' >"$tmp/acquire"
+debian_sources
+# shellcheck disable=SC2086 # words
+set -- $sources
 rm -rf "$place/system"
 # shellcheck disable=SC2016 # mmdebstrap's shell expands it
 # As on a real system: all at once, and apt brings what the packages depend on.

@@ -89,6 +89,19 @@ need_tools() {
 	done
 }
 
+# debian_sources: for mmdebstrap, sets codename to the host's, sources to apt's lists of
+# it, and writes apt's settings for downloads to $tmp/acquire.
+# shellcheck disable=SC2034 # the caller uses them
+debian_sources() {
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	sources=''
+	for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+		[ ! -s "$f" ] || ! grep -q "[ :]*$codename" "$f" || sources="$sources $f"
+	done
+	[ -n "$sources" ] || bail "no list in /etc/apt has $codename: give apt a source of packages"
+	apt-config dump | grep '^Acquire::' >"$tmp/acquire"
+}
+
 need_tree() {
 	for ref in base series; do
 		git -C "$tree" rev-parse -q --verify "$ref^{commit}" >/dev/null 2>&1 ||
