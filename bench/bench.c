@@ -931,7 +931,7 @@ static void write_setting(const char *path, const char *value)
 	close(fd);
 }
 
-/* What core_pattern runs: read the dump, keep nothing */
+/* core_pattern runs this: it reads the dump and keeps nothing. */
 static int drain(void)
 {
 	static char buf[65536];
