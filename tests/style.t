@@ -39,7 +39,7 @@ silent 'what begins with #! can be run, and nothing else' "$out"
 
 # guardfree's cases and their drivers contain errors on purpose. Their Makefiles turn the
 # warnings off.
-grep '\.c$' "$tmp/ours" | grep -vE '^guardfree/(tests|proof)/' >"$tmp/c"
+grep '\.c$' "$tmp/ours" | grep -vE '^guardfree/(tests|compare)/' >"$tmp/c"
 # libbacktrace comes with gcc's own headers.
 gccs=$(gcc -print-file-name=include)
 while read -r f; do
