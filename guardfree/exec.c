@@ -51,8 +51,8 @@ static bool must_go(const char *path)
 	return t.why && t.drop;
 }
 
-/* A list of libraries without ours */
-void gf_without_library(char *to, const char *from)
+/* @from, a list of libraries, without ours; @to may be the same */
+static void without_library(char *to, const char *from)
 {
 	char *start = to;
 
@@ -118,7 +118,7 @@ static bool search(char *path, size_t size, const char *file)
 		if (go_) {						\
 			memcpy(changed_, env, (n_ + 1) * sizeof(*env));	\
 			memcpy(list_, "LD_PRELOAD=", 11);		\
-			gf_without_library(list_ + 11, env[at_] + 11);	\
+			without_library(list_ + 11, env[at_] + 11);	\
 			changed_[at_] = list_;				\
 			env = changed_;					\
 		}							\
@@ -202,4 +202,17 @@ WRAP(int, posix_spawnp, pid_t *pid, const char *file, const posix_spawn_file_act
 {
 	return WITH_ENVIRONMENT(file, true, envp,
 				REAL(posix_spawnp)(pid, file, actions, attr, argv, env));
+}
+
+/* children=0: the library leaves LD_PRELOAD, whose other entries stay. */
+__attribute__((constructor(103)))
+static void leave_environment(void)
+{
+	char **e;
+
+	if (gf_opt.children[0] != '0' || gf_opt.children[1])
+		return;
+	for (e = environ; e && *e; e++)
+		if (gf_prefix(*e, "LD_PRELOAD="))
+			without_library(*e + 11, *e + 11);
 }

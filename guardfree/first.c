@@ -2,7 +2,7 @@
 /*
  * Of a program that has the library linked in: what runs before the constructors
  * of the shared libraries that it uses. (A shared library has no such entry;
- * there kernel.c sees who registers fork handlers.)
+ * there wrap.c sees who registers fork handlers.)
  */
 #include "gf.h"
 

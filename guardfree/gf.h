@@ -27,7 +27,7 @@
  *   symbol.c    names for addresses, from a helper process
  *   suppress.c  reports that nobody wants to see
  *   leak.c      objects that nothing leads to, at exit
- *   kernel.c    system calls that pass a buffer
+ *   wrap.c      functions of libc that are wrapped: calls that pass a buffer, and others
  */
 #ifndef GF_H
 #define GF_H
@@ -599,11 +599,6 @@ void gf_mismatch(struct gf_rec *rec, void *p, u8 kind, size_t size, size_t align
 
 /* Registers them, once: before anybody else's */
 void gf_fork_handlers(void);
-
-/* exec.c */
-
-/* @from, a list of libraries, without ours; @to may be the same. */
-void gf_without_library(char *to, const char *from);
 
 /* elf.c */
 

@@ -496,17 +496,6 @@ WRAP(int, mlockall, int flags)
 	return ret;
 }
 
-/* children=0: the library leaves LD_PRELOAD, whose other entries stay. */
-static void leave_environment(void)
-{
-	extern char **environ;
-	char **e;
-
-	for (e = environ; e && *e; e++)
-		if (gf_prefix(*e, "LD_PRELOAD="))
-			gf_without_library(*e + 11, *e + 11);
-}
-
 __attribute__((constructor(103)))
 static void find_all(void)
 {
@@ -514,6 +503,4 @@ static void find_all(void)
 
 	for (w = __start_gf_wraps; w < __stop_gf_wraps; w++)
 		*w->real = dlsym(RTLD_NEXT, w->name);
-	if (gf_opt.children[0] == '0' && !gf_opt.children[1])
-		leave_environment();
 }
