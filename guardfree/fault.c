@@ -40,7 +40,6 @@ void gf_restorer(void) __attribute__((visibility("hidden")));
 static struct sigaction users[2];
 static struct gf_lock user_lock;
 static bool installed;
-bool gf_went_on;
 
 static inline struct sigaction *user_of(int sig)
 {

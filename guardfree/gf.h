@@ -4,7 +4,11 @@
  * programs that use it: to them it is malloc.
  *
  *   options.c   GUARDFREE_OPTIONS
- *   os.c        system calls, locks, areas that grow, guards, printing
+ *   sys.c       system calls, locks
+ *   out.c       printing
+ *   area.c      areas of the address space, which grow
+ *   guard.c     guards
+ *   memcg.c     the limit of the memory cgroup
  *   slots.c     where objects lie: chunks, slots, quarantine
  *   log.c       where reports go
  *   exec.c      programs that this one executes
@@ -268,6 +272,7 @@ long gf_read_file(const char *path, char *buf, size_t size);
 
 /* log.c */
 
+extern const char *gf_log_path;	/* log=, once it is known */
 extern bool gf_sandboxed;	/* the program has set a filter of system calls */
 void gf_out_log(struct gf_out *o, char *buf, u32 size);	/* where reports go */
 void gf_log_follow(void);

@@ -7,11 +7,13 @@
 #include "gf.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 bool gf_sandboxed;
+const char *gf_log_path = "";
 static int kept = -1;
 static u64 kept_dev, kept_ino;
 static bool kept_pipe;
@@ -94,9 +96,9 @@ void gf_out_log(struct gf_out *o, char *buf, u32 size)
 	long fd;
 
 	gf_out_init(o, stderr_fd(), buf, size);
-	if (!gf_opt.log[0] || gf_sandboxed)
+	if (!gf_log_path[0] || gf_sandboxed)
 		return;
-	for (s = gf_opt.log; *s && at < sizeof(path) - 12; s++) {
+	for (s = gf_log_path; *s && at < sizeof(path) - 12; s++) {
 		if (s[0] == '%' && s[1] == 'p') {
 			at += gf_snprintf(path + at, sizeof(path) - at, "%d", gf_pid());
 			s++;
@@ -116,4 +118,19 @@ void gf_out_log(struct gf_out *o, char *buf, u32 size)
 		gf_printf(o, "guardfree: log=%s: %s: reports go to stderr\n", path,
 			  fd == -ELOOP ? "it is a symbolic link" : gf_strerror(fd));
 	}
+}
+
+void gf_say(const char *fmt, ...)
+{
+	char buf[600];	/* may be on a small stack, and without a lock */
+	struct gf_out o;
+	va_list ap;
+
+	gf_out_log(&o, buf, sizeof(buf));
+	gf_puts(&o, "guardfree: ", 11);
+	va_start(ap, fmt);
+	gf_vprintf(&o, fmt, ap);
+	va_end(ap);
+	gf_puts(&o, "\n", 1);
+	gf_out_end(&o);
 }

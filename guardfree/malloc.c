@@ -71,6 +71,7 @@ bool gf_init(void)
 		goto out;
 	gf_log_follow();
 	gf_secure = getauxval(AT_SECURE);
+	gf_log_path = gf_opt.log;
 	gf_options_asan(variable("ASAN_OPTIONS="));
 	gf_options_parse(variable("GUARDFREE_OPTIONS="));
 	if (gf_opt.first != (u64)gf_sys(SYS_getpid) && getauxval(AT_EXECFN) &&

@@ -348,6 +348,7 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	gf_log_path = gf_opt.log;
 	gf_probe();
 	if (!gf_place(false) || !gf_slots_init() || !gf_depot_init())
 		return 99;
