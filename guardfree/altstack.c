@@ -48,8 +48,7 @@ void gf_altstack_start(struct gf_tls *t)
 	stack_t old = { 0 };
 	u32 no;
 
-	if (!gf_fault_installed() || gf_sys(SYS_sigaltstack, NULL, &old) ||
-	    !(old.ss_flags & SS_DISABLE))
+	if (gf_sys(SYS_sigaltstack, NULL, &old) || !(old.ss_flags & SS_DISABLE))
 		return;
 	gf_lock(&alt_lock);
 	no = alt_free;

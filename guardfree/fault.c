@@ -54,12 +54,10 @@ bool gf_fault_installed(void)
 void gf_fault_lock(void)
 {
 	gf_lock(&user_lock);
-	gf_altstack_lock();
 }
 
 void gf_fault_unlock(void)
 {
-	gf_altstack_unlock();
 	gf_unlock(&user_lock);
 }
 
@@ -227,7 +225,6 @@ static void registers(const ucontext_t *uc, struct gf_regs *r)
 
 static void describe_access(struct gf_report *r, const ucontext_t *uc)
 {
-	enum gf_access how = ACCESS_NONE;
 	uintptr_t words[3] = { 0 };
 	u32 i, len = 0;
 
@@ -247,7 +244,7 @@ static void describe_access(struct gf_report *r, const ucontext_t *uc)
 			break;
 		len += 8;
 	}
-	r->size = gf_access_size((u8 *)words, len, &how);
+	r->size = gf_access_size((u8 *)words, len);
 }
 
 /* halt=0: the page is there from now on. */
@@ -350,10 +347,10 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 			r.n = 1;
 			if (gf_peek(at.sp, &at.pc)) {
 				at.sp += 8;
-				r.n = 1 + gf_unwind(at, false, r.pc + 1, GF_DEPTH_MAX - 1);
+				r.n = 1 + gf_unwind(at, gf_tls.stack_top, false, r.pc + 1, GF_DEPTH_MAX - 1);
 			}
 		} else {
-			r.n = gf_unwind(r.regs, true, r.pc, GF_DEPTH_MAX);
+			r.n = gf_unwind(r.regs, gf_tls.stack_top, true, r.pc, GF_DEPTH_MAX);
 		}
 		classify(&r, sig, info);
 		said = gf_report(&r);

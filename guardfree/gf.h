@@ -15,11 +15,11 @@
  *   target.c    what would become of a program
  *   sandbox.c   filters of system calls
  *   depot.c     stacks, each kept once
- *   unwind.c    the caller's stack, by call frame information
+ *   stack.c     the caller's stack, by call frame information
  *   thread.c    what is known of a thread
  *   life.c      the process: its start, forks
  *   malloc.c    the allocator's entry points
- *   foreign.c   pointers that were not allocated here
+ *   next.c      pointers that were not allocated here
  *   cxx.c       C++'s operators
  *   mismatch.c  new and free, malloc and delete
  *   elf.c       who defines a function
@@ -67,6 +67,8 @@ typedef int64_t s64;
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 #define EXPORT		__attribute__((visibility("default")))
+/* A variable that is declared so is read without a detour by way of a table. */
+#define HIDDEN		__attribute__((visibility("hidden")))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 static inline u64 round_up(u64 x, u64 to)
@@ -300,13 +302,17 @@ struct gf_regs {
 
 /*
  * The return addresses from @regs on; the first is @regs->pc. With @exact it
- * is the address of an instruction rather than a return address.
+ * is the address of an instruction rather than a return address. @top is where
+ * the thread's stack ends.
  */
-u32 gf_unwind(struct gf_regs regs, bool exact, uintptr_t *pc, u32 max);
+u32 gf_unwind(struct gf_regs regs, uintptr_t top, bool exact, uintptr_t *pc, u32 max);
 /* Reads a word that may not be there. */
 bool gf_peek(uintptr_t addr, uintptr_t *value);
 extern const char gf_peek_insn[], gf_peek_fixup[];
 void gf_unwind_forget(void);
+/* The same, kept in the depot */
+u32 gf_stack_here(struct gf_regs caller, uintptr_t top);
+extern bool gf_constructed;	/* libc is set up */
 
 /* The registers of the caller of the function that this is used in */
 #define GF_CALLER() ({							\
@@ -343,31 +349,20 @@ struct gf_tls {
 	bool moving;		/* a signal's frame */
 	u8 ends;		/* how often its end was announced */
 	bool known;
-	bool over;		/* it has ended but for what libc frees */
 	bool inside;		/* the allocator: a signal may come */
 	bool in_report;
 };
 
 extern __thread struct gf_tls gf_tls __attribute__((tls_model("initial-exec")));
 void gf_thread_init(void);
-/* The thread runs: it is number @no. */
-void gf_thread_begin(u32 no);
-void gf_thread_start(void);
 const struct gf_thread *gf_thread_get(u32 no);
 u32 gf_thread_new(u32 creator, u32 create_stack);
 u64 gf_random(void);
 /* In a fork's child */
 void gf_thread_forked(void);
-void gf_thread_late(void);
-
-static inline struct gf_tls *gf_me(void)
-{
-	if (unlikely(!gf_tls.known))
-		gf_thread_start();
-	return &gf_tls;
-}
-
-u32 gf_stack_here(struct gf_regs caller);
+/* It runs, under the number that it has; it ends */
+void gf_thread_known(struct gf_tls *t);
+void gf_thread_ended(const struct gf_tls *t);
 
 /* slots.c */
 
@@ -413,14 +408,17 @@ static inline bool gf_ours(const void *p)
 	return (uintptr_t)p - gf_heap.base < load_relaxed(&gf_heap.mapped);
 }
 
-/* NULL, and errno is not set, if there is no memory. @align is a power of 2. */
-void *gf_alloc(size_t size, size_t align, u8 kind, u32 stack);
+/*
+ * NULL, and errno is not set, if there is no memory: *@err is why, and left alone if
+ * no system has so much. @align is a power of 2.
+ */
+void *gf_alloc(const struct gf_tls *me, size_t size, size_t align, u8 kind, u32 stack, int *err);
 /* The live object that begins at p; NULL, and why, if none does. */
 struct gf_rec *gf_find(const void *p, enum gf_verdict *why);
 /* True for the one caller that frees it. */
 bool gf_claim(struct gf_rec *rec);
 /* After gf_claim(). */
-void gf_release(struct gf_rec *rec, u32 stack);
+void gf_release(const struct gf_tls *me, struct gf_rec *rec, u32 stack);
 /* The slot that an address lies in, its guard and the one before included. */
 bool gf_slot_at(uintptr_t addr, struct gf_slot *slot);
 bool gf_slot_before(const struct gf_slot *slot, struct gf_slot *prev);
@@ -476,6 +474,8 @@ struct gf_report {
  * or for its turn.
  */
 bool gf_report(struct gf_report *r);
+/* By this thread, in a call of @caller's, about @p */
+void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p);
 /* For what is no fault: says it, and ends the process unless halt=0. */
 void gf_report_error(struct gf_report *r);
 /* A hit of @addr: which object, what kind */
@@ -552,13 +552,10 @@ void gf_altstack_lock(void);
 void gf_altstack_unlock(void);
 
 /* insn.c: what an instruction does to memory; 0 if not known */
-u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access);
+u32 gf_access_size(const u8 *insn, u32 len);
 
 /* malloc.c */
 
-extern u32 gf_ready;
-extern bool gf_unwanted;	/* by children= or skip= */
-extern bool gf_constructed;	/* libc is set up */
 extern bool gf_passing;		/* sampling: most are passed on */
 
 /* Is this one of those that go by? Nearly always so, when sampling. */
@@ -572,11 +569,8 @@ static inline bool gf_counted(void)
 	}
 	return false;
 }
-bool gf_init(void);
 /* Sampling: should this one come from the next allocator? */
 bool gf_pass_on(void);
-void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p);
-void gf_bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_regs regs);
 void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller);
 void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by,
 		struct gf_regs caller);
@@ -591,16 +585,35 @@ struct gf_next {
 	size_t (*usable_size)(void *p);
 };
 
-extern struct gf_next gf_next;
+extern struct gf_next gf_next HIDDEN;
 /* Of a static program, if it was linked for that: see next-musl.c */
 extern const struct gf_next gf_static_next __attribute__((weak));
+void gf_next_init(void);
 void gf_next_find(void);
+extern bool gf_passed;		/* allocations that could not be guarded went on */
+/* Can it be that the next allocator made this? The thread's stack ends at @stack_top. */
+bool gf_next_has(const void *p, uintptr_t stack_top);
 
 /* mismatch.c: says so, unless there is an explanation. After gf_claim(). */
 void gf_mismatch(struct gf_rec *rec, void *p, u8 kind, size_t size, size_t align, const char *by,
 		 struct gf_regs caller);
 
 /* life.c */
+
+extern u32 gf_ready HIDDEN;	/* 1: yes; 2: cannot be, all goes to the next allocator */
+extern bool gf_unwanted;	/* by children= or skip= */
+extern bool gf_pass_all HIDDEN;	/* nothing is guarded */
+void gf_init(void);
+void gf_thread_start(void);
+/* The thread runs: it is number @no. */
+void gf_thread_begin(u32 no);
+
+static inline struct gf_tls *gf_me(void)
+{
+	if (unlikely(!gf_tls.known))
+		gf_thread_start();
+	return &gf_tls;
+}
 
 /* Registers them, once: before anybody else's */
 void gf_fork_handlers(void);
@@ -623,15 +636,5 @@ struct gf_binding {
 
 /* Modules that have libc's functions bound to them get ours. */
 void gf_bind_all(const struct gf_binding *b, u32 n);
-
-/* foreign.c */
-
-extern bool gf_passed;		/* allocations that could not be guarded went on */
-void gf_foreign_init(void);
-void gf_foreign_next(void);
-/* Can it be that the next allocator made this? */
-bool gf_next_has(const void *p);
-/* Is that one to be asked, or is it an error? */
-bool gf_foreign_ok(const void *p);
 
 #endif

@@ -83,7 +83,7 @@ static u32 size_0f38(u8 op, u8 pp, u32 vec, u32 opsize)
 	return vec;
 }
 
-u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access)
+u32 gf_access_size(const u8 *insn, u32 len)
 {
 	static const u8 vex_pp[] = { 0, 0x66, 0xf3, 0xf2 };
 	u8 pp = 0, rep = 0, op, modrm, map = 0;
@@ -91,7 +91,6 @@ u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access)
 	u32 i = 0, opsize, vec = 16;
 
 #define NEXT() (i < len ? insn[i++] : 0)
-	(void)access;
 	for (; i < len; i++) {
 		u8 b = insn[i];
 
@@ -195,11 +194,10 @@ u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access)
 
 #else
 
-u32 gf_access_size(const u8 *insn, u32 len, enum gf_access *access)
+u32 gf_access_size(const u8 *insn, u32 len)
 {
 	(void)insn;
 	(void)len;
-	(void)access;
 	return 0;
 }
 

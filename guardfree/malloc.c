@@ -12,116 +12,11 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* In a static program there is no dlsym(), and no allocator after this one. */
 #pragma weak dlsym
 
-u32 gf_ready;		/* 1: yes; 2: cannot be, all goes to the next allocator */
-struct gf_next gf_next;
-bool gf_constructed;
-
 bool gf_passing;
-bool gf_unwanted;
-static bool pass_all;		/* nothing is guarded */
-static struct gf_lock init_lock;
-
-/* The value of a variable; "NAME=" */
-static const char *variable(const char *name)
-{
-	static char text[32768];
-	extern char **environ;
-	const char *found = NULL;
-	char **e, *s;
-	long n;
-
-	if (environ) {
-		for (e = environ; *e; e++)
-			if (gf_prefix(*e, name))
-				found = *e;
-	} else {
-		/* So early that libc does not have it */
-		n = gf_read_file("/proc/self/environ", text, sizeof(text));
-		for (s = text; n > 0 && s < text + n; s += gf_strlen(s) + 1)
-			if (gf_prefix(s, name))
-				found = s;
-	}
-	return found ? found + gf_strlen(name) : NULL;
-}
-
-/* It preloads a library of its own, whatever the tool. */
-static bool under_valgrind(void)
-{
-	const char *s = variable("LD_PRELOAD=");
-
-	for (; s && *s; s++)
-		if (gf_prefix(s, "/vgpreload_"))
-			return true;
-	return false;
-}
-
-bool gf_init(void)
-{
-	bool ok, valgrind;
-
-	gf_lock(&init_lock);
-	if (gf_ready)
-		goto out;
-	gf_log_follow();
-	gf_secure = getauxval(AT_SECURE);
-	gf_log_path = gf_opt.log;
-	gf_options_asan(variable("ASAN_OPTIONS="));
-	gf_options_parse(variable("GUARDFREE_OPTIONS="));
-	if (gf_opt.first != (u64)gf_sys(SYS_getpid) && getauxval(AT_EXECFN) &&
-	    !gf_wants((const char *)getauxval(AT_EXECFN))) {
-		gf_unwanted = pass_all = getauxval(AT_BASE);
-		if (pass_all) {
-			store(&gf_ready, 2);
-			goto out;
-		}
-	}
-	gf_suppressions_read();
-	if (gf_secure)
-		gf_opt.symbolize = 0;
-	gf_probe();
-	valgrind = under_valgrind();
-	/* A static program has no other allocator, whatever is preloaded. */
-	if (valgrind && getauxval(AT_BASE)) {
-		if (!gf_opt.quiet)
-			gf_say("valgrind is at work here, which has an allocator of its own: the program runs unguarded");
-		pass_all = true;
-		store(&gf_ready, 2);
-		goto out;
-	}
-	ok = gf_method == METHOD_IS_GUARD || gf_opt.method != METHOD_GUARD;
-	if (ok && !gf_place(valgrind)) {
-		gf_say("no place in the address space: the program runs unguarded");
-		ok = false;
-	}
-	if (ok && (!gf_slots_init() || !gf_depot_init())) {
-		gf_say("no memory to start with: the program runs unguarded");
-		ok = false;
-	}
-	if (gf_opt.memcg)
-		gf_memcg_init();
-	if (ok) {
-		gf_foreign_init();
-		gf_thread_init();
-		if (gf_opt.handler)
-			gf_fault_init();
-	}
-	if (!ok)
-		pass_all = true;
-	if (gf_opt.verbose && ok)
-		gf_say(GF_VERSION ": heap at 0x%012lx, guards by %s", (unsigned long)gf_heap.base,
-		       gf_method == METHOD_IS_GUARD ? "MADV_GUARD_POISON" : "PROT_NONE");
-	store(&gf_ready, ok ? 1 : 2);
-out:
-	gf_unlock(&init_lock);
-	return gf_ready == 1;
-}
 
 extern char mine_malloc[] __attribute__((visibility("hidden")));
 
@@ -131,28 +26,6 @@ static bool is_replaced(void)
 	void *found = dlsym ? dlsym(RTLD_DEFAULT, "malloc") : NULL;
 
 	return found && found != (void *)mine_malloc && gf_defines(found);
-}
-
-void gf_next_find(void)
-{
-	static __thread bool finding __attribute__((tls_model("initial-exec")));
-
-	if (&gf_static_next) {
-		gf_next = gf_static_next;
-		return;
-	}
-	/* dlsym() allocates where it has something to say. */
-	if (!dlsym || finding)
-		return;
-	finding = true;
-	gf_next.calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
-	gf_next.realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
-	gf_next.memalign = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "memalign");
-	gf_next.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
-	gf_next.usable_size = (size_t (*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
-	gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
-	finding = false;
-	gf_foreign_next();
 }
 
 __attribute__((constructor(102)))
@@ -167,12 +40,12 @@ static void late(void)
 			gf_say("this program has an allocator of its own: it runs unguarded");
 		gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
 		gf_next.free = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
-		pass_all = true;
+		gf_pass_all = true;
 		gf_passing = true;
 	}
 	if (gf_opt.help)
 		gf_options_help();
-	if (gf_ready == 2 || gf_opt.sample == 1 || pass_all)
+	if (gf_ready == 2 || gf_opt.sample == 1 || gf_pass_all)
 		return;
 	if (gf_next.malloc && gf_next.free && gf_next.calloc && gf_next.realloc) {
 		gf_passing = true;
@@ -188,7 +61,7 @@ static bool pass(void)
 
 	if (unlikely(!gf_ready))
 		gf_init();
-	if (unlikely(pass_all)) {
+	if (unlikely(gf_pass_all)) {
 		if (!gf_next.malloc)
 			gf_next_find();
 		return gf_next.malloc;
@@ -228,10 +101,24 @@ static void reentered(const void *p, const char *by, struct gf_regs caller)
 	gf_report_error(&r);
 }
 
+static void exhausted(size_t size, int err)
+{
+	static u32 said;
+	struct gf_heap_stats s;
+
+	if (__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
+		return;
+	gf_slots_stats(&s);
+	gf_say("out of memory: %s: malloc of %lu bytes, with %lu objects of %lu bytes live in %lu MiB of address space (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2?): returns NULL",
+	       gf_strerror(err), (unsigned long)size, (unsigned long)s.live,
+	       (unsigned long)s.live_bytes, (unsigned long)(gf_heap.mapped >> 20));
+}
+
 void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
 {
 	struct gf_tls *me = gf_me();
 	void *p = NULL;
+	int err = 0;
 
 	if (unlikely(me->inside)) {
 		reentered(NULL, "malloc", caller);
@@ -242,7 +129,7 @@ void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
 	}
 	if (likely(!load_relaxed(&gf_full)) || !gf_next.malloc) {
 		me->inside = true;
-		p = gf_alloc(size, align, kind, gf_stack_here(caller));
+		p = gf_alloc(me, size, align, kind, gf_stack_here(caller, me->stack_top), &err);
 		me->inside = false;
 	}
 	if (likely(p))
@@ -254,25 +141,26 @@ void *gf_malloc_at(size_t size, size_t align, u8 kind, struct gf_regs caller)
 			return gf_next.malloc(size);
 		if (gf_next.memalign)
 			return gf_next.memalign(align, size);
+	} else if (err) {
+		exhausted(size, err);
 	}
 	errno = ENOMEM;
 	return NULL;
 }
 
-void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p)
+/* Is the next allocator to be asked about it, or is it an error? */
+static bool foreign_ok(const void *p)
 {
-	memset(r, 0, offsetof(struct gf_report, pc));
-	r->addr = (uintptr_t)p;
-	r->regs = caller;
-	r->thread = gf_me()->no;
-	r->n = gf_unwind(caller, false, r->pc, GF_DEPTH_MAX);
+	return gf_ready != 1 || !gf_constructed || gf_passing ||
+	       gf_next_has(p, gf_me()->stack_top);
 }
 
-void gf_bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_regs caller)
+static void bad_free(const void *p, enum gf_verdict why, const char *by, struct gf_regs caller)
 {
 	struct gf_report r;
 	struct gf_slot slot;
 
+	gf_me();
 	gf_fill_report(&r, caller, p);
 	r.by = by;
 	r.kind = why == FREE_DOUBLE ? "double-free" : "bad-free";
@@ -294,13 +182,14 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 	if (unlikely(!gf_ours(p))) {
 		if (!gf_next.free)
 			gf_next_find();
-		if (gf_next.free && gf_foreign_ok(p))
+		if (gf_next.free && foreign_ok(p))
 			gf_next.free(p);
 		else
-			gf_bad_free(p, FREE_WILD, by, caller);
+			bad_free(p, FREE_WILD, by, caller);
 		return;
 	}
-	if (unlikely(gf_tls.inside)) {
+	me = gf_me();
+	if (unlikely(me->inside)) {
 		reentered(p, by, caller);
 		return;
 	}
@@ -310,7 +199,7 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 		why = FREE_DOUBLE;
 	}
 	if (unlikely(!rec)) {
-		gf_bad_free(p, why, by, caller);
+		bad_free(p, why, by, caller);
 		return;
 	}
 	if (gf_opt.mismatch &&
@@ -329,12 +218,11 @@ void gf_free_at(void *p, u8 kind, size_t size, size_t align, const char *by, str
 		r.note = "(found when it was freed: the stack is that of the free)";
 		gf_report_error(&r);
 	}
-	me = gf_me();
 	if (unlikely(me->user_alt) &&
 	    (uintptr_t)me->user_alt - rec->ptr < (rec->size ? rec->size : 1))
 		gf_altstack_freed(me);
 	me->inside = true;
-	gf_release(rec, gf_stack_here(caller));
+	gf_release(me, rec, gf_stack_here(caller, me->stack_top));
 	me->inside = false;
 }
 
@@ -435,15 +323,15 @@ static void *realloc_at(void *p, size_t size, struct gf_regs caller)
 	if (!gf_ours(p)) {
 		if (!gf_next.realloc)
 			gf_next_find();
-		if (gf_next.realloc && gf_foreign_ok(p))
+		if (gf_next.realloc && foreign_ok(p))
 			return gf_next.realloc(p, size);
-		gf_bad_free(p, FREE_WILD, "realloc", caller);
+		bad_free(p, FREE_WILD, "realloc", caller);
 		errno = ENOMEM;
 		return NULL;
 	}
 	rec = gf_find(p, &why);
 	if (!rec) {
-		gf_bad_free(p, why, "realloc", caller);
+		bad_free(p, why, "realloc", caller);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -579,15 +467,15 @@ EXPORT size_t malloc_usable_size(void *p)
 	if (!gf_ours(p)) {
 		if (!gf_next.usable_size)
 			gf_next_find();
-		if (gf_next.usable_size && gf_foreign_ok(p))
+		if (gf_next.usable_size && foreign_ok(p))
 			return gf_next.usable_size(p);
-		gf_bad_free(p, FREE_WILD, "malloc_usable_size", GF_CALLER());
+		bad_free(p, FREE_WILD, "malloc_usable_size", GF_CALLER());
 		return 0;
 	}
 	/* No more than was asked for: what lies behind is guarded. */
 	rec = gf_find(p, &why);
 	if (!rec) {
-		gf_bad_free(p, why, "malloc_usable_size", GF_CALLER());
+		bad_free(p, why, "malloc_usable_size", GF_CALLER());
 		return 0;
 	}
 	return rec->size;
@@ -597,7 +485,7 @@ EXPORT size_t malloc_usable_size(void *p)
 
 EXPORT int guardfree_active(void)
 {
-	return gf_ready == 1 && !pass_all;
+	return gf_ready == 1 && !gf_pass_all;
 }
 
 EXPORT int guardfree_object(const void *p, size_t *size)

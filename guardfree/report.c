@@ -87,6 +87,15 @@ void gf_classify(struct gf_report *r)
 		r->kind = "heap-use-after-free";
 }
 
+void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p)
+{
+	memset(r, 0, offsetof(struct gf_report, pc));
+	r->addr = (uintptr_t)p;
+	r->regs = caller;
+	r->thread = gf_tls.no;
+	r->n = gf_unwind(caller, gf_tls.stack_top, false, r->pc, GF_DEPTH_MAX);
+}
+
 /* The stacks of a report, and the names for all their addresses. */
 
 enum { AT_HIT, AT_FREE, AT_ALLOC, STACKS = 3, THREADS = 6 };
@@ -689,7 +698,7 @@ void gf_leak_summary(struct gf_out *o, u64 bytes, u64 objects)
 void gf_report_error(struct gf_report *r)
 {
 	u64 none = 1UL << (SIGABRT - 1);
-	struct gf_tls *me = gf_me();
+	struct gf_tls *me = &gf_tls;
 
 	if (me->in_report)
 		return;

@@ -614,22 +614,6 @@ static void drain(void)
 	}
 }
 
-static void exhausted(size_t size, int err)
-{
-	static u32 said;
-	struct gf_heap_stats s;
-
-	/* That is what vm.max_map_count does to PROT_NONE: gf_malloc_at() goes on. */
-	if (gf_method == METHOD_IS_MPROTECT && gf_next.malloc)
-		return;
-	if (__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-		return;
-	gf_slots_stats(&s);
-	gf_say("out of memory: %s: malloc of %lu bytes, with %lu objects of %lu bytes live in %lu MiB of address space (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2?): returns NULL",
-	       gf_strerror(err), (unsigned long)size, (unsigned long)s.live,
-	       (unsigned long)s.live_bytes, (unsigned long)(gf_heap.mapped >> 20));
-}
-
 static void zones(const struct gf_rec *rec, uintptr_t *before, uintptr_t *after)
 {
 	uintptr_t lo = page_at(rec->first), hi = lo + ((u64)rec->pages << PAGE_SHIFT);
@@ -734,16 +718,14 @@ uintptr_t gf_check_live(const struct gf_rec *rec)
  */
 #define TRIED_BYTES	(1UL << 30)
 
-void *gf_alloc(size_t size, size_t align, u8 kind, u32 stack)
+void *gf_alloc(const struct gf_tls *me, size_t size, size_t align, u8 kind, u32 stack, int *err)
 {
-	struct gf_tls *me = gf_me();
 	struct gf_arena *arena = me->arena;
 	bool tried = false;
 	uintptr_t before, after;
 	struct gf_rec *rec;
 	u64 pages;
 	u32 b = 0;
-	int err;
 
 	/* No system has so much: that is an overflow, which is not worth a word. */
 	if (unlikely(size > 1UL << 46 || align > 1UL << 46))
@@ -754,11 +736,11 @@ void *gf_alloc(size_t size, size_t align, u8 kind, u32 stack)
 		align = gf_opt.align;
 	pages = (size + PAGE - 1) >> PAGE_SHIFT;
 again:
-	err = 0;
+	*err = 0;
 	if (pages <= BIN_PAGES_MAX && align <= PAGE) {
 		b = bin_of[pages];
 		gf_lock(&arena->lock);
-		rec = slot_open(arena, b, pages, &err);
+		rec = slot_open(arena, b, pages, err);
 		if (rec) {
 			arena->allocs++;
 			arena->bytes_in += size;
@@ -777,7 +759,7 @@ again:
 				rec->ptr = page_at(rec->first);
 		}
 	} else {
-		rec = span_get(pages ? pages : 1, align, &err);
+		rec = span_get(pages ? pages : 1, align, err);
 		if (rec) {
 			gf_lock(&arena->lock);
 			arena->allocs++;
@@ -794,7 +776,6 @@ again:
 			drain();
 			goto again;
 		}
-		exhausted(size, err);
 		return NULL;
 	}
 	rec->size = size;
@@ -898,9 +879,8 @@ bool gf_claim(struct gf_rec *rec)
 					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-void gf_release(struct gf_rec *rec, u32 stack)
+void gf_release(const struct gf_tls *me, struct gf_rec *rec, u32 stack)
 {
-	struct gf_tls *me = gf_me();
 	struct gf_arena *arena = me->arena;
 	const struct gf_unit *u = unit_at(rec->page / UNIT_PAGES);
 	u32 id = rec_id(rec) + 1;

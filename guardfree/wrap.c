@@ -64,6 +64,7 @@ static void report(uintptr_t addr, enum gf_access access, size_t len, const char
 	char note[80];
 	struct gf_report r;
 
+	gf_me();
 	gf_fill_report(&r, caller, (void *)addr);
 	gf_classify(&r);
 	gf_snprintf(note, sizeof(note), "(by the kernel, in a call of %s)", by);
@@ -338,7 +339,7 @@ static struct gf_thread *thread_is_made(struct gf_regs caller, u32 *no)
 
 	if (gf_ready != 1)
 		return NULL;
-	*no = gf_thread_new(gf_me()->no, gf_stack_here(caller));
+	*no = gf_thread_new(gf_me()->no, gf_stack_here(caller, gf_me()->stack_top));
 	t = (struct gf_thread *)gf_thread_get(*no);
 	if (t)
 		t->blocked = gf_me()->blocked;

@@ -15,22 +15,8 @@
 #include <sys/syscall.h>
 #include "../gf.h"
 
-/* In place of malloc.c */
-u32 gf_ready = 1;
-bool gf_constructed = true;
-struct gf_next gf_next;
-
-bool gf_init(void)
-{
-	return true;
-}
-
-void gf_fill_report(struct gf_report *r, struct gf_regs caller, const void *p)
-{
-	memset(r, 0, sizeof(*r));
-	r->addr = (uintptr_t)p;
-	r->regs = caller;
-}
+/* No end of the stack: unwinding ends where the call frame information says so. */
+#define TOP	UINTPTR_MAX
 
 static void options(void **state)
 {
@@ -127,7 +113,8 @@ static bool bites(const void *p)
 
 static void *take(size_t size)
 {
-	char *p = gf_alloc(size, 0, KIND_MALLOC, 0);
+	int err;
+	char *p = gf_alloc(&gf_tls, size, 0, KIND_MALLOC, 0, &err);
 	size_t i;
 
 	assert_non_null(p);
@@ -148,7 +135,7 @@ static void give(void *p)
 	assert_int_equal(gf_check(rec), 0);
 	assert_true(gf_claim(rec));
 	assert_false(gf_claim(rec));
-	gf_release(rec, 0);
+	gf_release(&gf_tls, rec, 0);
 }
 
 static void slots(void **state)
@@ -157,6 +144,7 @@ static void slots(void **state)
 					524289, 1048576, 9000000 };
 	enum gf_verdict why;
 	char *p, *q;
+	int err = 0;
 	u32 i, k;
 
 	(void)state;
@@ -178,8 +166,9 @@ static void slots(void **state)
 		}
 	}
 	assert_null(gf_find((void *)(gf_heap.base + gf_heap.mapped - 1), &why));
-	assert_null(gf_alloc(SIZE_MAX, 16, KIND_MALLOC, 0));
-	assert_null(gf_alloc(1, 1UL << 60, KIND_MALLOC, 0));
+	assert_null(gf_alloc(&gf_tls, SIZE_MAX, 16, KIND_MALLOC, 0, &err));
+	assert_null(gf_alloc(&gf_tls, 1, 1UL << 60, KIND_MALLOC, 0, &err));
+	assert_int_equal(err, 0);
 }
 
 /* Oldest first, and not before the quarantine is full */
@@ -287,13 +276,12 @@ static void sizes_of_accesses(void **state)
 		{ 0, "\x90", "nop" },
 		{ 0, "", "nothing" },
 	};
-	enum gf_access how;
 	u32 i;
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(all); i++) {
 		u32 got = gf_access_size((const u8 *)all[i].insn,
-					 all[i].insn[0] ? strlen(all[i].insn) + 1 : 0, &how);
+					 all[i].insn[0] ? strlen(all[i].insn) + 1 : 0);
 
 		if (got != all[i].size)
 			print_error("%s: %u, not %u\n", all[i].what, got, all[i].size);
@@ -308,7 +296,7 @@ __attribute__((noinline)) static u32 deep(int n, uintptr_t *pc)
 	if (n)
 		got = deep(n - 1, pc);
 	else
-		got = gf_unwind(GF_CALLER(), false, pc, GF_DEPTH_MAX);
+		got = gf_unwind(GF_CALLER(), TOP, false, pc, GF_DEPTH_MAX);
 	__asm__ volatile("" ::: "memory");
 	return got;
 }
@@ -330,7 +318,7 @@ static void unwinding(void **state)
 	assert_int_equal(a[0], 5);
 	assert_false(gf_peek(8, &a[0]));
 	assert_false(gf_peek(gf_heap.base, &a[0]));
-	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, false, a, 9), 1);
+	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, TOP, false, a, 9), 1);
 }
 
 int main(void)
@@ -353,5 +341,8 @@ int main(void)
 	if (!gf_place(false) || !gf_slots_init() || !gf_depot_init())
 		return 99;
 	gf_thread_init();
+	gf_constructed = true;
+	gf_tls.arena = gf_arena_enter();
+	gf_thread_known(&gf_tls);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

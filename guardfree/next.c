@@ -16,21 +16,24 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+/* In a static program there is no dlsym(), and no allocator after this one. */
+#pragma weak dlsym
 #pragma weak dladdr
 #pragma weak gnu_get_libc_version
 extern const char *gnu_get_libc_version(void);
 
+struct gf_next gf_next;
 bool gf_passed;
 static bool next_is_glibc;
 static uintptr_t brk_start;
 
-void gf_foreign_init(void)
+void gf_next_init(void)
 {
 	/* Nobody has moved it: whoever allocates comes by here first. */
 	brk_start = gf_sys(SYS_brk, 0);
 }
 
-void gf_foreign_next(void)
+static void look_at_next(void)
 {
 	Dl_info next, libc;
 
@@ -38,6 +41,28 @@ void gf_foreign_next(void)
 			dladdr((void *)gf_next.malloc, &next) &&
 			dladdr((void *)gnu_get_libc_version, &libc) &&
 			next.dli_fbase == libc.dli_fbase;
+}
+
+void gf_next_find(void)
+{
+	static __thread bool finding __attribute__((tls_model("initial-exec")));
+
+	if (&gf_static_next) {
+		gf_next = gf_static_next;
+		return;
+	}
+	/* dlsym() allocates where it has something to say. */
+	if (!dlsym || finding)
+		return;
+	finding = true;
+	gf_next.calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
+	gf_next.realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+	gf_next.memalign = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "memalign");
+	gf_next.free = (void (*)(void *))dlsym(RTLD_NEXT, "free");
+	gf_next.usable_size = (size_t (*)(void *))dlsym(RTLD_NEXT, "malloc_usable_size");
+	gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+	finding = false;
+	look_at_next();
 }
 
 /* 0, or -errno: -EFAULT if it is not there, others if that cannot be known */
@@ -65,7 +90,7 @@ struct piece {
 	u64 arena, prev, size, writable;
 };
 
-bool gf_next_has(const void *p)
+static bool is_nexts(const void *p)
 {
 	uintptr_t at = (uintptr_t)p, start = at & -ARENA_PIECE;
 	struct chunk c;
@@ -98,9 +123,9 @@ bool gf_next_has(const void *p)
 }
 
 /* What lies in this thread's stack or in a program's file is nobody's. */
-static bool is_nobodys(const void *p)
+static bool is_nobodys(const void *p, uintptr_t top)
 {
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), top = gf_me()->stack_top;
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
 
 	if (top != UINTPTR_MAX && sp < top && (uintptr_t)p >= sp && (uintptr_t)p < top)
 		return true;
@@ -115,9 +140,7 @@ static bool is_nobodys(const void *p)
 	return false;
 }
 
-bool gf_foreign_ok(const void *p)
+bool gf_next_has(const void *p, uintptr_t stack_top)
 {
-	if (gf_ready != 1 || !gf_constructed || gf_passing)
-		return true;
-	return !is_nobodys(p) && (gf_opt.foreign || gf_next_has(p));
+	return !is_nobodys(p, stack_top) && (gf_opt.foreign || is_nexts(p));
 }

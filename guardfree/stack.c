@@ -19,6 +19,8 @@
 
 #define FRAME_MAX	(16UL << 20)	/* bytes; what is further up is no caller */
 
+bool gf_constructed;
+
 /*
  * One load that may fault: the handler of SIGSEGV goes on at gf_peek_fixup
  * then. The registers are those of a call.
@@ -664,9 +666,8 @@ static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact
 
 #endif
 
-u32 gf_unwind(struct gf_regs r, bool exact, uintptr_t *pc, u32 max)
+u32 gf_unwind(struct gf_regs r, uintptr_t top, bool exact, uintptr_t *pc, u32 max)
 {
-	uintptr_t top = gf_tls.stack_top;
 	u32 n = 0;
 
 	if (gf_opt.unwind == UNWIND_NONE || !max)
@@ -684,4 +685,11 @@ u32 gf_unwind(struct gf_regs r, bool exact, uintptr_t *pc, u32 max)
 		pc[n++] = r.pc;
 	}
 	return n;
+}
+
+u32 gf_stack_here(struct gf_regs caller, uintptr_t top)
+{
+	uintptr_t pc[GF_DEPTH_MAX];
+
+	return gf_depot_put(pc, gf_unwind(caller, top, false, pc, gf_opt.depth));
 }
