@@ -6,7 +6,11 @@
  * runs there and for the report of it: then ours stays, and the program is told
  * what it set.
  */
-#include "gf.h"
+#include "altstack.h"
+#include "area.h"
+#include "guard.h"
+#include "sys.h"
+#include "thread.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

@@ -2,7 +2,8 @@
 /*
  * Areas: where in the address space all that is ours lies.
  */
-#include "gf.h"
+#include "area.h"
+#include "log.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/personality.h>

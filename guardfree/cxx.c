@@ -3,7 +3,12 @@
  * C++'s operators, by the names they have for the linker. The throwing ones
  * find what they need in the program's C++ library, if it has one.
  */
-#include "gf.h"
+#include "elf.h"
+#include "log.h"
+#include "malloc.h"
+#include "next.h"
+#include "slots.h"
+#include "stack.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 

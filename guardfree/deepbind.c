@@ -3,7 +3,8 @@
  * dlopen(). The caller matters to it, who it is told by the return address: so
  * most calls jump there (the Makefile says so to the compiler). Shared library only.
  */
-#include "gf.h"
+#include "elf.h"
+#include "life.h"
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdlib.h>

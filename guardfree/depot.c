@@ -4,7 +4,8 @@
  * objects have some thousand stacks among them. Never a lock: who finds no
  * stack like his own puts it at the head of its chain.
  */
-#include "gf.h"
+#include "depot.h"
+#include "area.h"
 
 struct node {
 	u32 hash;

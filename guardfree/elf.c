@@ -3,7 +3,10 @@
  * What the dynamic linker did: which function an address is of, who defines a
  * name, and libraries that have libc's allocator bound to them.
  */
-#include "gf.h"
+#include "elf.h"
+#include "out.h"
+#include "stack.h"
+#include "sys.h"
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>

@@ -6,8 +6,12 @@
  * may be in the child of a vfork(): nothing is allocated.
  * Shared library only.
  */
-#include "wrap.h"
+#include "life.h"
+#include "log.h"
+#include "options.h"
+#include "out.h"
 #include "target.h"
+#include "wrap.h"
 #include <errno.h>
 #include <spawn.h>
 #include <stdarg.h>

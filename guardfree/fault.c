@@ -2,7 +2,16 @@
 /*
  * SIGSEGV and SIGBUS: is it a guard of ours? And who gets it next.
  */
-#include "gf.h"
+#include "fault.h"
+#include "guard.h"
+#include "insn.h"
+#include "log.h"
+#include "options.h"
+#include "report.h"
+#include "slots.h"
+#include "stack.h"
+#include "sys.h"
+#include "thread.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

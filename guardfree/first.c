@@ -4,7 +4,7 @@
  * of the shared libraries that it uses. (A shared library has no such entry;
  * there wrap.c sees who registers fork handlers.)
  */
-#include "gf.h"
+#include "life.h"
 
 __attribute__((section(".preinit_array"), used))
 static void (*const first)(void) = gf_fork_handlers;

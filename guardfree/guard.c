@@ -2,7 +2,12 @@
 /*
  * Guards, one or many at a time: by the two advice values, or by PROT_NONE.
  */
-#include "gf.h"
+#include "guard.h"
+#include "area.h"
+#include "log.h"
+#include "options.h"
+#include "out.h"
+#include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -2,7 +2,7 @@
 /*
  * What an instruction does to memory.
  */
-#include "gf.h"
+#include "insn.h"
 
 /*
  * How many bytes an instruction moves. Not a disassembler: the opcode and its

@@ -8,7 +8,18 @@
  * Other threads are stopped meanwhile, by a child that shares our memory and traces
  * them, as a thread cannot trace its own process. All is read by calls that may fail.
  */
-#include "gf.h"
+#include "leak.h"
+#include "area.h"
+#include "depot.h"
+#include "log.h"
+#include "options.h"
+#include "out.h"
+#include "report.h"
+#include "slots.h"
+#include "suppress.h"
+#include "symbol.h"
+#include "sys.h"
+#include "thread.h"
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,23 @@
  * The process from start to end: what has to be done before others run, at a
  * fork, and when constructors run. The one part that knows all others.
  */
-#include "gf.h"
+#include "life.h"
+#include "altstack.h"
+#include "area.h"
+#include "depot.h"
+#include "fault.h"
+#include "guard.h"
+#include "leak.h"
+#include "log.h"
+#include "memcg.h"
+#include "next.h"
+#include "options.h"
+#include "out.h"
+#include "report.h"
+#include "slots.h"
+#include "suppress.h"
+#include "sys.h"
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/auxv.h>

@@ -4,7 +4,9 @@
  * of the way of the program's, or a file. Never into what the program has opened
  * since at number 2, or at ours: what a descriptor is of is looked at each time.
  */
-#include "gf.h"
+#include "log.h"
+#include "out.h"
+#include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

@@ -2,7 +2,19 @@
 /*
  * The allocator's entry points.
  */
-#include "gf.h"
+#include "malloc.h"
+#include "altstack.h"
+#include "area.h"
+#include "elf.h"
+#include "guard.h"
+#include "life.h"
+#include "log.h"
+#include "mismatch.h"
+#include "next.h"
+#include "options.h"
+#include "out.h"
+#include "report.h"
+#include "slots.h"
 #include "include/guardfree.h"
 #include <dlfcn.h>
 #include <errno.h>

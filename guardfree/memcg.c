@@ -3,7 +3,10 @@
  * The memory cgroup. Going over its limit is no error that malloc() could
  * return, it is the OOM killer; so look before the heap grows.
  */
-#include "gf.h"
+#include "memcg.h"
+#include "log.h"
+#include "out.h"
+#include "sys.h"
 
 static struct {
 	char dir[256];

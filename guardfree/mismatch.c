@@ -4,7 +4,13 @@
  * that differ. An error, and yet programs live with it, so that it is a warning
  * unless mismatch=2.
  */
-#include "gf.h"
+#include "mismatch.h"
+#include "depot.h"
+#include "elf.h"
+#include "options.h"
+#include "out.h"
+#include "report.h"
+#include "slots.h"
 
 static const char *const makers[] = { "malloc", "operator new", "operator new []" };
 static const char *const enders[] = { "free", "operator delete", "operator delete []" };

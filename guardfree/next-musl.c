@@ -4,7 +4,7 @@
  * of musl: link with -Wl,-u,gf_static_next. (In glibc's libc.a its allocator
  * and the name malloc are one object: there it cannot be had.)
  */
-#include "gf.h"
+#include "next.h"
 #include <string.h>
 
 void *__libc_malloc_impl(size_t size);

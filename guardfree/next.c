@@ -10,7 +10,9 @@
  * Nothing is read through the pointer: the kernel is asked to copy, which
  * fails where a load would be a SIGSEGV.
  */
-#include "gf.h"
+#include "next.h"
+#include "options.h"
+#include "sys.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/syscall.h>

@@ -3,7 +3,9 @@
  * GUARDFREE_OPTIONS=key=value:key=value. What is not known, or not in range,
  * is said and left as it was.
  */
-#include "gf.h"
+#include "options.h"
+#include "log.h"
+#include "out.h"
 
 struct gf_options gf_opt = {
 	.quarantine = 1UL << 30,

@@ -2,7 +2,8 @@
 /*
  * Strings, and printing by write(2) alone.
  */
-#include "gf.h"
+#include "out.h"
+#include "sys.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/syscall.h>

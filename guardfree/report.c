@@ -4,7 +4,16 @@
  * know and tools parse; or one line of JSON. May run in a signal handler, in
  * the middle of anything.
  */
-#include "gf.h"
+#include "report.h"
+#include "area.h"
+#include "depot.h"
+#include "guard.h"
+#include "log.h"
+#include "out.h"
+#include "slots.h"
+#include "suppress.h"
+#include "symbol.h"
+#include "thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

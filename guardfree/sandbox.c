@@ -5,7 +5,7 @@
  * jumped to (see the Makefile), as it may be one that returns twice.
  * Shared library only.
  */
-#include "gf.h"
+#include "log.h"
 #include <dlfcn.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>

@@ -4,6 +4,10 @@
  * blocked, and a thread has a signal stack. The program is told what it set, and
  * gets what it would get without us. Shared library only.
  */
+#include "altstack.h"
+#include "fault.h"
+#include "sys.h"
+#include "thread.h"
 #include "wrap.h"
 #include <errno.h>
 #include <poll.h>

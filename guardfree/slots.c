@@ -18,12 +18,18 @@
  * waits in its quarantine, oldest first; from there a slot goes back to the
  * arena whose chunk it is in.
  */
-#include "gf.h"
+#include "slots.h"
+#include "guard.h"
+#include "memcg.h"
+#include "options.h"
+#include "stack.h"
+#include "thread.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#define UNIT_PAGES	(UNIT >> PAGE_SHIFT)
 #define BINS		24
 #define BIN_PAGES_MAX	128
 #define EXACT_PAGES	8	/* bins up to here have slots of just that size */

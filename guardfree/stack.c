@@ -10,7 +10,9 @@
  * Every word of the stack is read by gf_peek(), which may fail: information
  * that is wrong or outdated costs frames of a report, and never the program.
  */
-#include "gf.h"
+#include "stack.h"
+#include "depot.h"
+#include "options.h"
 #include <dlfcn.h>
 #include <link.h>
 #include <string.h>

@@ -4,7 +4,12 @@
  * where TYPE is function, file, leak or what a report is called; # begins a
  * comment. A pattern is a part of a name; ^ is its begin, $ its end, * is anything.
  */
-#include "gf.h"
+#include "suppress.h"
+#include "log.h"
+#include "options.h"
+#include "out.h"
+#include "symbol.h"
+#include "sys.h"
 #include <errno.h>
 
 #define LINES_MAX	512

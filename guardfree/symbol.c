@@ -9,7 +9,12 @@
  * From it:		f\t<function>\t<file>\t<line>\n		inlined ones first
  *			.\t<address in the module, hex>\n	ends each
  */
-#include "gf.h"
+#include "symbol.h"
+#include "elf.h"
+#include "log.h"
+#include "options.h"
+#include "out.h"
+#include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -3,7 +3,7 @@
  * What guardfree wants of the system, without libc: it may be called before
  * libc is set up, in a signal handler, or while libc holds its locks.
  */
-#include "gf.h"
+#include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>

@@ -2,7 +2,10 @@
 /*
  * What is known of a thread, from its first call to its end.
  */
-#include "gf.h"
+#include "thread.h"
+#include "area.h"
+#include "options.h"
+#include "sys.h"
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 

@@ -10,6 +10,16 @@
  * locked memory.
  */
 #include "wrap.h"
+#include "area.h"
+#include "life.h"
+#include "log.h"
+#include "options.h"
+#include "out.h"
+#include "report.h"
+#include "slots.h"
+#include "stack.h"
+#include "sys.h"
+#include "thread.h"
 /* Their prototypes have attributes and nonnull that are in the way here. */
 #include <dlfcn.h>
 #include <errno.h>

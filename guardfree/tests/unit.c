@@ -10,10 +10,22 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include "../gf.h"
+#include "../area.h"
+#include "../depot.h"
+#include "../fault.h"
+#include "../guard.h"
+#include "../insn.h"
+#include "../log.h"
+#include "../options.h"
+#include "../out.h"
+#include "../slots.h"
+#include "../stack.h"
+#include "../sys.h"
+#include "../thread.h"
 
 /* No end of the stack: unwinding ends where the call frame information says so. */
 #define TOP	UINTPTR_MAX

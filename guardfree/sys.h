@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls, which return -errno and leave errno alone; locks.
+ */
+#ifndef GF_SYS_H
+#define GF_SYS_H
+
+#include "gf.h"
+
+long gf_syscall(long nr, long a, long b, long c, long d, long e, long f);
+#define gf_sys(...)		gf_sys_(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define gf_sys_(nr, a, b, c, d, e, f, ...) \
+	gf_syscall(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+struct gf_lock {
+	u32 word;
+};
+
+void gf_lock_slow(struct gf_lock *lock);
+void gf_wake(struct gf_lock *lock);
+
+static inline void gf_lock(struct gf_lock *lock)
+{
+	u32 was = 0;
+
+	if (unlikely(!__atomic_compare_exchange_n(&lock->word, &was, 1, false,
+						  __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+		gf_lock_slow(lock);
+}
+
+static inline void gf_unlock(struct gf_lock *lock)
+{
+	if (unlikely(__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) == 2))
+		gf_wake(lock);
+}
+
+/* All of a small file, as a string; -errno or the length */
+long gf_read_file(const char *path, char *buf, size_t size);
+
+/* What it cost; written without atomicity where a lost count is no harm. */
+struct gf_counts {
+	u64 poison, unpoison, vector, map, other;
+};
+
+extern struct gf_counts gf_calls;
+
+#endif
