@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The parts of the library by themselves: options, printing, the depot of
- * stacks, the slots, the sizes of accesses. Built with the undefined-behaviour
+ * stacks, the slots, the sizes of accesses, the unwinder. Built with the undefined-behaviour
  * sanitizer; the entry points (malloc.c) are not linked, so that what the
  * library does with memory of its own and what cmocka does stay apart.
  */
@@ -12,8 +12,11 @@
 #include <cmocka.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unwind.h>
 #include "../area.h"
 #include "../depot.h"
 #include "../fault.h"
@@ -333,6 +336,91 @@ static void unwinding(void **state)
 	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, TOP, false, a, 9), 1);
 }
 
+#if defined(__x86_64__)
+
+struct trace {
+	u32 n, times;
+	uintptr_t pc[GF_DEPTH_MAX + 1];
+};
+
+static struct trace trace;
+
+static _Unwind_Reason_Code frame(struct _Unwind_Context *context, void *arg)
+{
+	(void)arg;
+	if (_Unwind_GetIP(context) && trace.n < ARRAY_SIZE(trace.pc))
+		trace.pc[trace.n++] = _Unwind_GetIP(context);
+	return _URC_NO_REASON;
+}
+
+/* Whoever calls this: libgcc's unwinder, which takes its time, finds the same stack. */
+__attribute__((noinline)) static void compare(void)
+{
+	uintptr_t pc[GF_DEPTH_MAX];
+	u32 n = gf_unwind(GF_CALLER(), TOP, false, pc, GF_DEPTH_MAX), i;
+
+	trace.n = 0;
+	trace.times++;
+	_Unwind_Backtrace(frame, NULL);
+	for (i = 0; i < n && i + 1 < trace.n && pc[i] == trace.pc[i + 1]; i++)
+		;
+	if (i < n || n + 1 != trace.n)
+		print_error("frame %u of %u: %lx, not %lx of %u\n", i, n, (unsigned long)pc[i],
+			    (unsigned long)trace.pc[i + 1], trace.n - 1);
+	assert_int_equal(i, n);
+	assert_int_equal(n + 1, trace.n);
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	compare();
+	return *(const int *)a - *(const int *)b;
+}
+
+static void compare_in_handler(int sig)
+{
+	(void)sig;
+	compare();
+}
+
+static void *compare_in_thread(void *arg)
+{
+	compare();
+	return arg;
+}
+
+/* A frame of a size that is not known, and aligned: it is found by way of a register. */
+__attribute__((noinline)) static void compare_aligned(u32 n)
+{
+	char aligned[64] __attribute__((aligned(64)));
+	char *some = __builtin_alloca(n);
+
+	__asm__ volatile("" : : "r"(aligned), "r"(some) : "memory");
+	compare();
+	if (n)
+		compare_aligned(n - 1);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void as_libgcc(void **state)
+{
+	int items[] = { 3, 1, 2 };
+	pthread_t t;
+
+	(void)state;
+	compare();
+	compare_aligned(20);
+	qsort(items, ARRAY_SIZE(items), sizeof(items[0]), compare_items);
+	assert_int_equal(items[0], 1);
+	signal(SIGUSR1, compare_in_handler);
+	raise(SIGUSR1);
+	assert_int_equal(pthread_create(&t, NULL, compare_in_thread, NULL), 0);
+	pthread_join(t, NULL);
+	assert_true(trace.times > 25);
+}
+
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +433,9 @@ int main(void)
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(sizes_of_accesses),
 		cmocka_unit_test(unwinding),
+#if defined(__x86_64__)
+		cmocka_unit_test(as_libgcc),
+#endif
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
