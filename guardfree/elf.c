@@ -106,7 +106,7 @@ const char *gf_function_called(uintptr_t ret)
 
 /*
  * Libraries opened with RTLD_DEEPBIND have libc's allocator bound to them. What
- * they got from there we recognise (foreign.c), but libc would not know what we
+ * they got from there we recognise (next.c), but libc would not know what we
  * made: so their entries for these functions get ours.
  */
 #if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))

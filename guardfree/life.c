@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The process from start to end: what has to be done before others run, at a
- * fork, and when constructors run. The one part that knows all others.
+ * The process from start to end, and its threads: what has to be done before
+ * others run, when a thread begins and ends, at a fork, and at exit. The one part
+ * that knows all that are below the entry points.
  */
 #include "life.h"
 #include "altstack.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pointers that were not allocated here. With everything guarded there is one
+ * The next allocator in line, and pointers that were not allocated here. With everything guarded there is one
  * honest way to come by one: an allocation that did not go by this library,
  * because it was passed on (gf_passed), or because a library has libc's malloc
  * bound to it (RTLD_DEEPBIND, dlmopen). What is not one of these was allocated
