@@ -356,7 +356,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 			r.n = 1;
 			if (gf_peek(at.sp, &at.pc)) {
 				at.sp += 8;
-				r.n = 1 + gf_unwind(at, gf_tls.stack_top, false, r.pc + 1, GF_DEPTH_MAX - 1);
+				r.n = 1 + gf_unwind(at, gf_tls.stack_top, false, r.pc + 1,
+						    GF_DEPTH_MAX - 1);
 			}
 		} else {
 			r.n = gf_unwind(r.regs, gf_tls.stack_top, true, r.pc, GF_DEPTH_MAX);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The next allocator in line, and pointers that were not allocated here. With everything guarded there is one
- * honest way to come by one: an allocation that did not go by this library,
- * because it was passed on (gf_passed), or because a library has libc's malloc
- * bound to it (RTLD_DEEPBIND, dlmopen). What is not one of these was allocated
- * by nobody; to hand it to the next allocator is to die in there, if not to
- * corrupt its heap.
+ * The next allocator in line, and pointers that were not allocated here.
+ *
+ * With everything guarded there is one honest way to come by such a pointer: an
+ * allocation that did not go by this library, because it was passed on (gf_passed),
+ * or because a library has libc's malloc bound to it (RTLD_DEEPBIND, dlmopen).
+ * What is not one of these was allocated by nobody; to hand it to the next
+ * allocator is to die in there, if not to corrupt its heap.
  *
  * Nothing is read through the pointer: the kernel is asked to copy, which
  * fails where a load would be a SIGSEGV.

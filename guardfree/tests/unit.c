@@ -333,7 +333,8 @@ static void unwinding(void **state)
 	assert_int_equal(a[0], 5);
 	assert_false(gf_peek(8, &a[0]));
 	assert_false(gf_peek(gf_heap.base, &a[0]));
-	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, TOP, false, a, 9), 1);
+	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, TOP, false, a,
+				   9), 1);
 }
 
 #if defined(__x86_64__)
