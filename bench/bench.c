@@ -1148,8 +1148,9 @@ static void make_rows(void)
 		add("unpoison", "empty_present", n, on_range, UNPOISON, TABLES, true);
 		add("unpoison", "empty_absent", n, on_range, UNPOISON, NO_TABLES, true);
 	}
-	for (unsigned int i = 0; i < 4; i++) {
-		static const unsigned long large[] = { 511, 512, 65536, 262144 };
+	for (unsigned int i = 0; i < 6; i++) {
+		/* To 64 GiB */
+		static const unsigned long large[] = { 511, 512, 65536, 262144, 4194304, 16777216 };
 		unsigned long n = large[i];
 
 		add("large", "poison", n, on_range, POISON, NO_TABLES, true);
