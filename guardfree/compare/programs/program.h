@@ -9,11 +9,16 @@
  *      stamp counter; else 0)
  *
  * The seconds are those of the processors: others may want them as well. Under
- * qemu's -icount the counter counts instructions.
+ * qemu's -icount the counter counts instructions. With EVENTS in the environment
+ * these follow, for an operation: system calls, page faults, pages that came into
+ * use, flushes of the TLB. To count costs instructions, so the two are not to be
+ * had of one run; it takes root, and tracefs.
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
+#include <fcntl.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +27,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #define UNUSED __attribute__((unused))
 
@@ -33,6 +41,9 @@ struct run {
 	struct timespec start;	/* by the clock ... */
 	struct timespec cpu;	/* ... and of the processors' time */
 	uint64_t cycles;
+	bool events;
+	long pages;
+	int fd[3];		/* system calls, faults, flushes */
 };
 
 static inline UNUSED uint64_t cycles_now(void)
@@ -52,8 +63,49 @@ static inline UNUSED double since(clockid_t clock, const struct timespec *start)
 	return now.tv_sec - start->tv_sec + (now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
+/* A counter of this process and the threads that it makes from now on */
+static inline UNUSED int event_open(const char *tracepoint, const char *filter)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
+		.config = PERF_COUNT_SW_PAGE_FAULTS, .inherit = 1,
+	};
+	char text[100] = "";
+	int fd;
+
+	if (tracepoint) {
+		snprintf(text, sizeof(text), "/sys/kernel/tracing/events/%s/id", tracepoint);
+		fd = open(text, O_RDONLY);
+		if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+			_exit(6);
+		close(fd);
+		attr.type = PERF_TYPE_TRACEPOINT;
+		attr.config = strtoul(text, NULL, 10);
+	}
+	fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	if (fd < 0 || (filter && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter)))
+		_exit(6);
+	return fd;
+}
+
+static inline UNUSED long pages_now(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt;
+}
+
 static inline UNUSED void run_start(struct run *r)
 {
+	r->events = getenv("EVENTS");
+	if (r->events) {
+		r->fd[0] = event_open("raw_syscalls/sys_enter", NULL);
+		r->fd[1] = event_open(NULL, NULL);
+		/* 0 is a switch of tasks, 4 the sender's side of what other CPUs count */
+		r->fd[2] = event_open("tlb/tlb_flush", "reason != 0 && reason != 4");
+		r->pages = pages_now();
+	}
 	clock_gettime(CLOCK_MONOTONIC, &r->start);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &r->cpu);
 	r->cycles = cycles_now();
@@ -71,12 +123,22 @@ static inline UNUSED void run_end(const struct run *r, unsigned long ops)
 	uint64_t cycles = cycles_now() - r->cycles;
 	double cpu = since(CLOCK_PROCESS_CPUTIME_ID, &r->cpu);
 	double wall = since(CLOCK_MONOTONIC, &r->start);
+	long pages = r->events ? pages_now() - r->pages : 0;
+	uint64_t n[3] = { 0 };
 	char line[200];
-	int n;
+	int len, i;
 
-	n = snprintf(line, sizeof(line), "%s\t%lu\t%.1f\t%.1f\t%.0f\n", r->name, ops,
-		     cpu * 1e9 / ops, wall * 1e9 / ops, (double)cycles / ops);
-	if (write(1, line, n) != n)
+	len = snprintf(line, sizeof(line), "%s\t%lu\t%.1f\t%.1f\t%.0f", r->name, ops,
+		       cpu * 1e9 / ops, wall * 1e9 / ops, (double)cycles / ops);
+	for (i = 0; r->events && i < 3; i++)
+		if (read(r->fd[i], &n[i], sizeof(n[i])) != sizeof(n[i]))
+			_exit(6);
+	if (r->events)
+		len += snprintf(line + len, sizeof(line) - len, "\t%.3f\t%.3f\t%.3f\t%.3f",
+				(double)n[0] / ops, (double)n[1] / ops, (double)pages / ops,
+				(double)n[2] / ops);
+	line[len++] = '\n';
+	if (write(1, line, len) != len)
 		_exit(3);
 }
 
