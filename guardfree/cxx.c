@@ -196,7 +196,7 @@ static const char *const by[] = { "free", "operator delete", "operator delete []
 	{ \
 		if ((base) && unlikely(replaced() & (base))) \
 			call; \
-		else if (gf_passing && !gf_ours(p)) \
+		else if (gf_passes_free(p)) \
 			gf_next.free(p); \
 		else if (p) \
 			gf_free_at(p, kind, size, align, by[kind], GF_CALLER()); \

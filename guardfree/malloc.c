@@ -29,6 +29,7 @@
 #pragma weak dlsym
 
 bool gf_passing;
+u64 gf_pass_base, gf_pass_above = UINT64_MAX;
 
 extern char mine_malloc[] __attribute__((visibility("hidden")));
 
@@ -38,6 +39,13 @@ static bool is_replaced(void)
 	void *found = dlsym ? dlsym(RTLD_DEFAULT, "malloc") : NULL;
 
 	return found && found != (void *)mine_malloc && gf_defines(found);
+}
+
+static void start_passing(void)
+{
+	gf_passing = true;
+	gf_pass_base = gf_heap.base;
+	gf_pass_above = gf_heap.max - 1;
 }
 
 __attribute__((constructor(102)))
@@ -53,14 +61,14 @@ static void late(void)
 		gf_next.malloc = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
 		gf_next.free = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
 		gf_pass_all = true;
-		gf_passing = true;
+		start_passing();
 	}
 	if (gf_opt.help)
 		gf_options_help();
 	if (gf_ready == 2 || gf_opt.sample == 1 || gf_pass_all)
 		return;
 	if (gf_next.malloc && gf_next.free && gf_next.calloc && gf_next.realloc) {
-		gf_passing = true;
+		start_passing();
 	} else {
 		gf_say("sample: there is no other allocator in this program: all allocations are guarded");
 	}
@@ -81,16 +89,18 @@ static bool pass(void)
 	if (likely(!gf_passing))
 		return false;
 	gf_me();
-	if (t->until_sample > 1) {
-		t->until_sample--;
+	if (t->passes > 0) {
+		t->passes--;
 		return true;
 	}
-	if (!t->until_sample) {		/* the thread's first */
-		t->until_sample = 1 + gf_random() % gf_opt.sample;
-		return t->until_sample-- > 1;
+	if (!t->sampled) {
+		t->sampled = true;
+		t->passes = gf_random() % gf_opt.sample;
+		if (t->passes--)
+			return true;
 	}
-	/* 1 to 2N-1: N on average, and no program keeps in step with it */
-	t->until_sample = 1 + gf_random() % (2 * gf_opt.sample - 1);
+	/* One in N on average, and no program keeps in step with it */
+	t->passes = gf_random() % (2 * gf_opt.sample - 1);
 	return false;
 }
 
@@ -273,7 +283,7 @@ SLOW void free_slow(void *p)
 
 EXPORT void free(void *p)
 {
-	if (gf_passing && !gf_ours(p))
+	if (gf_passes_free(p))
 		gf_next.free(p);
 	else
 		free_slow(p);

@@ -8,18 +8,20 @@
 #include "stack.h"
 #include "thread.h"
 
-extern bool gf_passing;		/* sampling: most are passed on */
+extern bool gf_passing HIDDEN;	/* sampling: most are passed on */
+/* Then the heap's place, else all there is */
+extern u64 gf_pass_base HIDDEN, gf_pass_above HIDDEN;
 
 /* Is this one of those that go by? Nearly always so, when sampling. */
 static inline bool gf_counted(void)
 {
-	struct gf_tls *t = &gf_tls;
+	return likely(--gf_tls.passes >= 0);
+}
 
-	if (likely(t->until_sample > 1)) {
-		t->until_sample--;
-		return true;
-	}
-	return false;
+/* Does the next allocator free this? One comparison says so; if not, gf_free_at() knows. */
+static inline bool gf_passes_free(const void *p)
+{
+	return likely((uintptr_t)p - gf_pass_base > gf_pass_above);
 }
 
 /* Sampling: should this one come from the next allocator? */

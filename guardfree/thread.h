@@ -27,7 +27,7 @@ struct gf_tls {
 	uintptr_t tid_address;
 	void *altstack;
 	u64 random;
-	u64 until_sample;	/* above 1: so many allocations go by */
+	s64 passes;		/* so many allocations go by; below 0: find out */
 	u32 no;			/* T0 is the first thread */
 	void *user_alt;		/* the signal stack that the program has set */
 	size_t user_alt_size;
@@ -35,6 +35,7 @@ struct gf_tls {
 	bool moving;		/* a signal's frame */
 	u8 ends;		/* how often its end was announced */
 	bool known;
+	bool sampled;		/* @passes was set */
 	bool inside;		/* the allocator: a signal may come */
 	bool in_report;
 };
