@@ -23,7 +23,8 @@ struct gf_area {
 	const char *what;
 };
 
-extern struct gf_area gf_heap, gf_meta, gf_units, gf_depot, gf_threads, gf_alts;
+extern struct gf_area gf_heap HIDDEN, gf_meta HIDDEN, gf_units HIDDEN, gf_depot HIDDEN;
+extern struct gf_area gf_threads, gf_alts;
 extern struct gf_lock gf_grow_lock;
 
 /*

@@ -13,10 +13,10 @@ struct gf_range {
 };
 
 enum { METHOD_IS_GUARD, METHOD_IS_MPROTECT };
-extern u32 gf_method;
+extern u32 gf_method HIDDEN;
 extern u64 gf_unguarded;
-extern bool gf_went_on;		/* not all that is new is zero: a guard was taken away */
-extern u32 gf_full;		/* PROT_NONE's end is reached */
+extern bool gf_went_on HIDDEN;		/* not all that is new is zero: a guard was taken away */
+extern u32 gf_full HIDDEN;		/* PROT_NONE's end is reached */
 void gf_probe(void);
 bool gf_poison(uintptr_t addr, size_t len);
 bool gf_unpoison(uintptr_t addr, size_t len);

@@ -59,7 +59,7 @@ struct gf_options {
 	char symbolizer[256];
 };
 
-extern struct gf_options gf_opt;
+extern struct gf_options gf_opt HIDDEN;
 extern bool gf_secure;		/* setuid or the like: no files, no programs */
 /* Reads @text into gf_opt, over what is there; says what it does not know. */
 void gf_options_parse(const char *text);

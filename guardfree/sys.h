@@ -76,6 +76,6 @@ struct gf_counts {
 	u64 poison, unpoison, vector, map, other;
 };
 
-extern struct gf_counts gf_calls;
+extern struct gf_counts gf_calls HIDDEN;
 
 #endif
