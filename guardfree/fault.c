@@ -319,7 +319,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 
 	memset(&r, 0, offsetof(struct gf_report, pc));
 	registers(uc, &r.regs);
-	if (r.regs.pc == (uintptr_t)gf_peek_insn) {
+	if (r.regs.pc == (uintptr_t)gf_peek_insn || r.regs.pc == (uintptr_t)gf_same_insn) {
 #if defined(__x86_64__)
 		uc->uc_mcontext.gregs[REG_RIP] = (uintptr_t)gf_peek_fixup;
 #else

@@ -16,6 +16,7 @@
 #include "out.h"
 #include "report.h"
 #include "slots.h"
+#include "stack.h"
 #include "suppress.h"
 #include "symbol.h"
 #include "sys.h"
@@ -257,6 +258,7 @@ static bool look(void)
 	struct walk walk = { 0 };
 	bool ok;
 
+	gf_stack_clear();
 	pagemap = gf_sys(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	ok = gf_each_map(root, &walk, maps, sizeof(maps));
 	while (ok && work) {

@@ -24,15 +24,16 @@
 bool gf_constructed;
 
 /*
- * One load that may fault: the handler of SIGSEGV goes on at gf_peek_fixup
- * then. The registers are those of a call.
+ * Loads that may fault: the handler of SIGSEGV goes on at gf_peek_fixup then. The
+ * registers are those of a call. gf_same() says whether all of the words from
+ * @rdi to @rsi, pairs of address and value, are what they were.
  */
 #if defined(__x86_64__)
 __asm__(".text\n"
-	".globl gf_peek_raw, gf_peek_insn, gf_peek_fixup\n"
-	".hidden gf_peek_raw, gf_peek_insn, gf_peek_fixup\n"
-	".type gf_peek_raw, @function\n"
-	"gf_peek_raw:\n"
+	".globl gf_peek, gf_peek_insn, gf_peek_fixup\n"
+	".hidden gf_peek, gf_peek_insn, gf_peek_fixup\n"
+	".type gf_peek, @function\n"
+	"gf_peek:\n"
 	"gf_peek_insn:	mov (%rdi), %rdx\n"
 	"	mov %rdx, (%rsi)\n"
 	"	mov $1, %eax\n"
@@ -40,13 +41,27 @@ __asm__(".text\n"
 	"gf_peek_fixup:\n"
 	"	xor %eax, %eax\n"
 	"	ret\n"
-	".size gf_peek_raw, . - gf_peek_raw\n");
+	".size gf_peek, . - gf_peek\n"
+	".globl gf_same, gf_same_insn\n"
+	".hidden gf_same, gf_same_insn\n"
+	".type gf_same, @function\n"
+	"gf_same:\n"
+	"1:	mov (%rdi), %rdx\n"
+	"gf_same_insn:	mov (%rdx), %rdx\n"
+	"	cmp 8(%rdi), %rdx\n"
+	"	jne gf_peek_fixup\n"
+	"	add $16, %rdi\n"
+	"	cmp %rsi, %rdi\n"
+	"	jb 1b\n"
+	"	mov $1, %eax\n"
+	"	ret\n"
+	".size gf_same, . - gf_same\n");
 #elif defined(__aarch64__)
 __asm__(".text\n"
-	".globl gf_peek_raw, gf_peek_insn, gf_peek_fixup\n"
-	".hidden gf_peek_raw, gf_peek_insn, gf_peek_fixup\n"
-	".type gf_peek_raw, @function\n"
-	"gf_peek_raw:\n"
+	".globl gf_peek, gf_peek_insn, gf_peek_fixup\n"
+	".hidden gf_peek, gf_peek_insn, gf_peek_fixup\n"
+	".type gf_peek, @function\n"
+	"gf_peek:\n"
 	"gf_peek_insn:	ldr x2, [x0]\n"
 	"	str x2, [x1]\n"
 	"	mov w0, #1\n"
@@ -54,28 +69,99 @@ __asm__(".text\n"
 	"gf_peek_fixup:\n"
 	"	mov w0, #0\n"
 	"	ret\n"
-	".size gf_peek_raw, . - gf_peek_raw\n");
+	".size gf_peek, . - gf_peek\n"
+	".globl gf_same, gf_same_insn\n"
+	".hidden gf_same, gf_same_insn\n"
+	".type gf_same, @function\n"
+	"gf_same:\n"
+	"1:	ldp x2, x3, [x0], #16\n"
+	"gf_same_insn:	ldr x2, [x2]\n"
+	"	cmp x2, x3\n"
+	"	b.ne gf_peek_fixup\n"
+	"	cmp x0, x1\n"
+	"	b.lo 1b\n"
+	"	mov w0, #1\n"
+	"	ret\n"
+	".size gf_same, . - gf_same\n");
 #endif
-int gf_peek_raw(uintptr_t addr, uintptr_t *value) __attribute__((visibility("hidden")));
 
-bool gf_peek(uintptr_t addr, uintptr_t *value)
+/* A word of the stack, as it was when the stack was unwound */
+struct word {
+	uintptr_t addr, value;
+};
+
+bool gf_same(const struct word *from, const struct word *to) HIDDEN;
+
+/*
+ * What an unwinding depends on, besides the registers that it begins with: as long as
+ * these words are the same, so is the stack. Frame pointers are saved by many
+ * functions and used by few, so they are not read until a frame is found by one.
+ */
+#define WORDS_MAX	28
+
+struct trail {
+	u32 n;			/* above WORDS_MAX: it cannot be told */
+	bool fp_used;		/* the one that it began with */
+	bool fp_read;		/* the frame pointer is another by now ... */
+	uintptr_t fp_at;	/* ... or will be, from there, if not 0 */
+	struct word word[WORDS_MAX];
+};
+
+static void trail_add(struct trail *t, uintptr_t addr, uintptr_t value)
 {
-	return gf_peek_raw(addr, value);
+	if (t->n < WORDS_MAX)
+		t->word[t->n] = (struct word){ addr, value };
+	t->n++;
+}
+
+static bool trail_peek(struct trail *t, uintptr_t addr, uintptr_t *value)
+{
+	if (unlikely(!gf_peek(addr, value))) {
+		t->n = WORDS_MAX + 1;
+		return false;
+	}
+	trail_add(t, addr, *value);
+	return true;
+}
+
+/* r->fp is about to be used. */
+static bool trail_fp(struct trail *t, struct gf_regs *r)
+{
+	if (t->fp_at) {
+		if (!trail_peek(t, t->fp_at, &r->fp))
+			return false;
+		t->fp_at = 0;
+		t->fp_read = true;
+	} else if (!t->fp_read) {
+		t->fp_used = true;
+	}
+	return true;
 }
 
 /* A step by frame pointers; false at the end. */
-static bool step_fp(struct gf_regs *r, uintptr_t top)
+static bool step_fp(struct gf_regs *r, uintptr_t top, struct trail *t)
 {
-	uintptr_t fp = r->fp, next, pc;
+	uintptr_t fp, pc;
 
+	if (!trail_fp(t, r))
+		return false;
+	fp = r->fp;
 	if (fp < r->sp || fp & 7 || fp > top - 16 || fp - r->sp > FRAME_MAX)
 		return false;
-	if (!gf_peek(fp, &next) || !gf_peek(fp + 8, &pc) || pc < PAGE)
+	if (!trail_peek(t, fp + 8, &pc) || pc < PAGE)
 		return false;
 	r->pc = pc;
 	r->sp = fp + 16;
-	r->fp = next;
+	t->fp_at = fp;
 	return true;
+}
+
+static u64 generation = 1;
+
+/* After dlclose(): another module may come to lie at the same addresses. */
+void gf_unwind_forget(void)
+{
+	fetch_add(&generation, 1);
 }
 
 #if defined(__x86_64__)
@@ -111,8 +197,6 @@ static struct rule rule_unpack(u64 v)
 static struct {
 	u64 key, rule;
 } cache[CACHE];
-static u64 generation = 1;
-
 /* Reading call frame information: it is not trusted, but it is mapped. */
 
 struct reader {
@@ -598,28 +682,24 @@ static struct rule rule_of(uintptr_t pc)
 	return rule;
 }
 
-/* After dlclose(): another module may come to lie at the same addresses. */
-void gf_unwind_forget(void)
-{
-	fetch_add(&generation, 1);
-}
-
 /* @at: an address in the calling instruction */
-static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact)
+static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact, struct trail *t)
 {
 	struct rule rule = rule_of(at);
-	uintptr_t cfa, fp = r->fp, pc;
+	uintptr_t cfa, pc;
 
 	*exact = false;
-	switch (rule.cfa) {
+	switch (__builtin_expect(rule.cfa, CFA_SP)) {
 	case CFA_SP:
 		cfa = r->sp + rule.cfa_off;
 		break;
 	case CFA_FP:
+		if (!trail_fp(t, r))
+			return false;
 		cfa = r->fp + rule.cfa_off;
 		break;
 	case CFA_FP_DEREF:
-		if (!gf_peek(r->fp + rule.cfa_off, &cfa))
+		if (!trail_fp(t, r) || !trail_peek(t, r->fp + rule.cfa_off, &cfa))
 			return false;
 		break;
 	case CFA_SIGNAL: {
@@ -627,71 +707,211 @@ static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact
 		uintptr_t regs = r->sp + offsetof(ucontext_t, uc_mcontext.gregs);
 
 		*exact = true;
+		t->n = WORDS_MAX + 1;
+		t->fp_at = 0;
 		return gf_peek(regs + REG_RIP * 8, &r->pc) &&
 		       gf_peek(regs + REG_RBP * 8, &r->fp) &&
 		       gf_peek(regs + REG_RSP * 8, &r->sp);
 	}
 	case CFA_UNKNOWN:	/* JIT or assembler: it may have a frame pointer */
-		return step_fp(r, top);
+		return step_fp(r, top, t);
 	default:
 		return false;
 	}
 	if (cfa <= r->sp || cfa - r->sp > FRAME_MAX || cfa > top)
 		return false;
-	if (!gf_peek(cfa - 8, &pc))
+	if (!trail_peek(t, cfa - 8, &pc))
 		return false;
 	if (rule.fp == FP_AT_CFA) {
-		if (!gf_peek(cfa + rule.fp_off, &fp))
-			return false;
+		t->fp_at = cfa + rule.fp_off;
 	} else if (rule.fp == FP_AT_FP) {
-		if (!gf_peek(r->fp + rule.fp_off, &fp))
+		if (!trail_fp(t, r))
 			return false;
+		t->fp_at = r->fp + rule.fp_off;
 	}
 	r->pc = pc;
 	r->sp = cfa;
-	r->fp = fp;
 	return true;
 }
 
 #else
 
-void gf_unwind_forget(void)
+static bool modules_known(void)
 {
+	return true;
 }
 
-static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact)
+static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact, struct trail *t)
 {
 	(void)at;
 	*exact = false;
-	return step_fp(r, top);
+	return step_fp(r, top, t);
 }
 
 #endif
 
-u32 gf_unwind(struct gf_regs r, uintptr_t top, bool exact, uintptr_t *pc, u32 max)
+/* Goes on with @n frames. *@exact as in gf_unwind(), of the next one */
+static u32 unwind(struct gf_regs *r, uintptr_t top, bool *exact, uintptr_t *pc, u32 n, u32 max,
+		  struct trail *t)
 {
-	u32 n = 0;
-
-	if (gf_opt.unwind == UNWIND_NONE || !max)
-		return 0;
 	/* Not this thread's stack: a coroutine's, a signal's */
-	if (r.sp >= top)
+	if (r->sp >= top)
 		top = UINTPTR_MAX;
-	pc[n++] = r.pc;
 	while (n < max) {
-		bool ok = gf_opt.unwind == UNWIND_FP ? step_fp(&r, top) :
-			  step_cfi(&r, exact ? r.pc : r.pc - 1, top, &exact);
+		bool ok = gf_opt.unwind == UNWIND_FP ? step_fp(r, top, t) :
+			  step_cfi(r, *exact ? r->pc : r->pc - 1, top, exact, t);
 
-		if (!ok || r.pc < PAGE)
+		if (!ok || r->pc < PAGE)
 			break;
-		pc[n++] = r.pc;
+		pc[n++] = r->pc;
 	}
 	return n;
 }
 
+u32 gf_unwind(struct gf_regs regs, uintptr_t top, bool exact, uintptr_t *pc, u32 max)
+{
+	struct trail t = { .n = WORDS_MAX + 1 };
+
+	if (gf_opt.unwind == UNWIND_NONE || !max)
+		return 0;
+	pc[0] = regs.pc;
+	return unwind(&regs, top, &exact, pc, 1, max, &t);
+}
+
+/*
+ * Stacks that were unwound, and the words that they were found by: while these are the
+ * same, so is the stack, and to see that takes a few instructions each. They are looked
+ * for by where the caller is and its stack pointer; if another stack is there, as where
+ * a function that allocates is called from many places, by the first three frames and
+ * the words further up. Without locks: @version is odd while one is written.
+ */
+#define KNOWN_BITS	9
+#define FIRST		3U
+
+struct key {
+	uintptr_t pc[FIRST], sp, fp, top;
+	u64 generation;
+};
+
+static struct known {
+	u32 version;
+	u32 id, n;
+	bool fp_used;
+	struct key key;
+	struct word word[WORDS_MAX];
+} known[1 << KNOWN_BITS];
+
+void gf_stack_clear(void)
+{
+	memset(known, 0, sizeof(known));
+}
+
+static struct known *place_of(const struct key *key)
+{
+	const u64 prime = 0x9e3779b97f4a7c15UL;
+
+	return &known[(((key->pc[0] * prime ^ key->pc[1]) * prime ^ key->pc[2]) * prime ^
+		       key->sp) * prime >> (64 - KNOWN_BITS)];
+}
+
+static inline __attribute__((always_inline))
+bool is_known(const struct known *k, const struct key *key, u32 *id)
+{
+	u32 version = load(&k->version), n = load_relaxed(&k->n);
+
+	*id = load_relaxed(&k->id);
+	if (version & 1 || load_relaxed(&k->key.pc[0]) != key->pc[0] ||
+	    load_relaxed(&k->key.pc[1]) != key->pc[1] ||
+	    load_relaxed(&k->key.pc[2]) != key->pc[2] ||
+	    load_relaxed(&k->key.sp) != key->sp || load_relaxed(&k->key.top) != key->top ||
+	    load_relaxed(&k->key.generation) != key->generation ||
+	    (load_relaxed(&k->fp_used) && load_relaxed(&k->key.fp) != key->fp))
+		return false;
+	if (n && !gf_same(k->word, k->word + n))
+		return false;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return load_relaxed(&k->version) == version;
+}
+
+static void know(const struct key *key, u32 id, const struct trail *t)
+{
+	struct known *k = place_of(key);
+	u32 version = load_relaxed(&k->version);
+
+	/*
+	 * To compare words reads what unwinding would. But while this one is replaced,
+	 * they may be of a thread that has gone: that wants the handler.
+	 */
+	if (!id || t->n > WORDS_MAX || !gf_opt.handler || !modules_known() || version & 1 ||
+	    !__atomic_compare_exchange_n(&k->version, &version, version + 1, false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	k->id = id;
+	k->n = t->n;
+	k->fp_used = t->fp_used;
+	k->key = *key;
+	memcpy(k->word, t->word, t->n * sizeof(t->word[0]));
+	store(&k->version, version + 2);
+}
+
+static void trail_begin(struct trail *t)
+{
+	t->n = 0;
+	t->fp_used = t->fp_read = false;
+	t->fp_at = 0;
+}
+
+static __attribute__((noinline)) u32 stack_of(const struct key *key, struct gf_regs r)
+{
+	static u32 turn;
+	uintptr_t pc[GF_DEPTH_MAX];
+	struct trail first, rest;
+	struct key frames = *key;
+	bool exact = false;
+	u32 n, id, i;
+
+	if (gf_opt.unwind == UNWIND_NONE || !gf_opt.depth)
+		return 0;
+	trail_begin(&first);
+	pc[0] = r.pc;
+	n = unwind(&r, key->top, &exact, pc, 1, gf_opt.depth < FIRST ? gf_opt.depth : FIRST,
+		   &first);
+	if (n < FIRST || exact || (first.fp_at && !gf_peek(first.fp_at, &r.fp))) {
+		n = unwind(&r, key->top, &exact, pc, n, n < FIRST ? n : gf_opt.depth, &first);
+		id = gf_depot_put(pc, n);
+		know(key, id, &first);
+		return id;
+	}
+	memcpy(frames.pc, pc, sizeof(frames.pc));
+	frames.sp = r.sp;
+	frames.fp = r.fp;
+	/* Now and then the one before may have become more frequent. */
+	store(&turn, load_relaxed(&turn) + 1);
+	if (is_known(place_of(&frames), &frames, &id) && turn % 16)
+		return id;
+	trail_begin(&rest);
+	id = gf_depot_put(pc, unwind(&r, key->top, &exact, pc, FIRST, gf_opt.depth, &rest));
+	know(&frames, id, &rest);
+	if (rest.fp_used && first.fp_at)
+		trail_add(&first, first.fp_at, frames.fp);
+	else if (rest.fp_used && !first.fp_read)
+		first.fp_used = true;
+	for (i = 0; i < rest.n && i < WORDS_MAX; i++)
+		trail_add(&first, rest.word[i].addr, rest.word[i].value);
+	if (rest.n > WORDS_MAX)
+		first.n = rest.n;
+	know(key, id, &first);
+	return id;
+}
+
 u32 gf_stack_here(struct gf_regs caller, uintptr_t top)
 {
-	uintptr_t pc[GF_DEPTH_MAX];
+	struct key key = {
+		.pc = { caller.pc }, .sp = caller.sp, .fp = caller.fp, .top = top,
+		.generation = load_relaxed(&generation),
+	};
+	u32 id;
 
-	return gf_depot_put(pc, gf_unwind(caller, top, false, pc, gf_opt.depth));
+	return likely(is_known(place_of(&key), &key, &id)) ? id : stack_of(&key, caller);
 }

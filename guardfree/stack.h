@@ -19,9 +19,11 @@ struct gf_regs {
 u32 gf_unwind(struct gf_regs regs, uintptr_t top, bool exact, uintptr_t *pc, u32 max);
 /* The same, kept in the depot */
 u32 gf_stack_here(struct gf_regs caller, uintptr_t top);
+/* Before leaks are looked for: the words that are kept are not the program's. */
+void gf_stack_clear(void);
 /* Reads a word that may not be there. */
 bool gf_peek(uintptr_t addr, uintptr_t *value);
-extern const char gf_peek_insn[], gf_peek_fixup[];
+extern const char gf_peek_insn[], gf_same_insn[], gf_peek_fixup[];
 void gf_unwind_forget(void);
 extern bool gf_constructed;	/* libc is set up, its list of modules too */
 

@@ -45,6 +45,21 @@ static NOINLINE void lose(size_t n)
 	p[0] = 1;
 }
 
+/* The frame pointer has it while another object is allocated. */
+static NOINLINE void lose_in_register(void)
+{
+	void *p = get(90);
+
+#if defined(__x86_64__)
+	__asm__ volatile("push %%rbp\n\tpush %%rbp\n\tmov %0, %%rbp\n\tmov $64, %%edi\n\t"
+			 "call malloc@PLT\n\tpop %%rbp\n\tpop %%rbp\n\t"
+			 "mov %%rax, %%rdi\n\tcall free@PLT"
+			 : "+r"(p) : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11",
+			   "xmm0", "xmm1", "xmm2", "xmm3", "memory", "cc");
+#endif
+	p = NULL;
+}
+
 static NOINLINE void lose_chain(void)
 {
 	struct node *p = get(sizeof(*p));
@@ -134,6 +149,10 @@ int main(int argc, char **argv)
 	volatile int i;
 
 	printf("ran %s\n", name);	/* not to a terminal: in libc's buffer */
+	CASE("register") {
+		lose_in_register();
+		wipe();
+	}
 	CASE("lost") {
 		for (i = 0; i < 3; i++)
 			lose(100);

@@ -422,6 +422,64 @@ static void as_libgcc(void **state)
 
 #endif
 
+/*
+ * Whatever leads to the same place, at the same depth or not, with a frame pointer or
+ * without: a stack that was known is the one that is there.
+ */
+static void path(u32 way, u32 n);
+
+__attribute__((noinline)) static void path_fp(u32 way, u32 n)
+{
+	char room[way % 5 * 16 + 1];
+
+	__asm__ volatile("" : : "r"(room) : "memory");
+	path(way / 2, n);
+	__asm__ volatile("" : : "r"(room) : "memory");
+}
+
+__attribute__((noinline, optimize("omit-frame-pointer"))) static void path_sp(u32 way, u32 n)
+{
+	path(way / 2, n);
+	__asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline)) static void path(u32 way, u32 n)
+{
+	uintptr_t pc[GF_DEPTH_MAX];
+	const uintptr_t *known;
+	u32 want, got;
+
+	if (n) {
+		if (way & 1)
+			path_fp(way, n - 1);
+		else
+			path_sp(way, n - 1);
+		__asm__ volatile("" ::: "memory");
+		return;
+	}
+	want = gf_unwind(GF_CALLER(), TOP, false, pc, gf_opt.depth);
+	known = gf_depot_get(gf_stack_here(GF_CALLER(), TOP), &got);
+	assert_int_equal(got, want);
+	assert_memory_equal(known, pc, want * sizeof(*pc));
+}
+
+static void known_stacks(void **state)
+{
+	u32 i, depth = gf_opt.depth;
+
+	(void)state;
+	for (i = 0; i < 100000; i++) {
+		u64 r = gf_random();
+
+		if (i % 10000 == 0)
+			gf_opt.depth = 1 + r % 30;
+		if (i % 1000 == 0)
+			gf_unwind_forget();
+		path(r >> 32 & (r & 0x100 ? 0xfff : 3), r % 13);
+	}
+	gf_opt.depth = depth;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +495,7 @@ int main(void)
 #if defined(__x86_64__)
 		cmocka_unit_test(as_libgcc),
 #endif
+		cmocka_unit_test(known_stacks),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
