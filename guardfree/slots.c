@@ -643,18 +643,26 @@ static inline u8 zone_byte(const u8 *p, bool quietly)
 
 /*
  * Further out nothing is filled in, but it was zero and nobody's business. So
- * far as that costs little: a vector of 16 at a time.
+ * far as that costs little: vectors of 16, 16 at a time.
  */
 #define STAIN_BYTES	1024UL
 
-typedef u64 vec __attribute__((vector_size(16), aligned(1), may_alias));
+typedef u64 vec __attribute__((vector_size(16), may_alias));
 
 static bool stained(const u8 *from, const u8 *to)
 {
 	vec all = { 0, 0 };
 	u8 odd = 0;
 
-	for (; from + sizeof(vec) <= to; from += sizeof(vec))
+	for (; from < to && (uintptr_t)from % sizeof(vec); from++)
+		odd |= *from;
+	for (; to - from >= (ptrdiff_t)(16 * sizeof(vec)); from += 16 * sizeof(vec)) {
+		const vec *v = (const vec *)from;
+
+		all |= v[0] | v[1] | v[2] | v[3] | v[4] | v[5] | v[6] | v[7] |
+		       v[8] | v[9] | v[10] | v[11] | v[12] | v[13] | v[14] | v[15];
+	}
+	for (; to - from >= (ptrdiff_t)sizeof(vec); from += sizeof(vec))
 		all |= *(const vec *)from;
 	for (; from < to; from++)
 		odd |= *from;
