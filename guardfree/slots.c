@@ -35,6 +35,7 @@
 #define EXACT_PAGES	8	/* bins up to here have slots of just that size */
 #define ARENAS_MAX	64
 #define OPEN_MAX	64
+#define OPEN_FIRST	8
 #define BATCH_MAX	512
 #define CANARY		0xfd
 
@@ -58,6 +59,7 @@ struct gf_bin {
 	u32 remote;		/* the same, put here by other arenas */
 	u32 chunk;		/* unit + 1 of the chunk that is being used up */
 	u32 next, slots, step;
+	u64 taken;		/* for use, ever */
 	u32 opened;
 	u32 open[OPEN_MAX];	/* unpoisoned already */
 };
@@ -374,10 +376,15 @@ static struct gf_rec *slot_open(struct gf_arena *arena, u32 b, u32 pages, int *e
 
 		if (bin->opened)
 			return rec_at(bin->open[--bin->opened]);
-		want = gf_opt.open;
+		/* The more of them are used, the more are opened ahead: an eighth. */
+		want = bin->taken / 8 < OPEN_FIRST ? OPEN_FIRST :
+		       bin->taken / 8 < OPEN_MAX ? bin->taken / 8 : OPEN_MAX;
+		if (want > gf_opt.open)
+			want = gf_opt.open;
 		for (n = 0; n < want; n++) {
-			/* No new chunk only to have some more open */
-			if (n && !bin->ready && bin->next == bin->slots)
+			/* No new chunk for a few more, unless it is for half of many */
+			if (n >= (want > OPEN_FIRST ? want / 2 : 1) && !bin->ready &&
+			    bin->next == bin->slots)
 				break;
 			rec = slot_take(arena, b, err);
 			if (!rec)
@@ -400,6 +407,7 @@ static struct gf_rec *slot_open(struct gf_arena *arena, u32 b, u32 pages, int *e
 		if (extra)
 			bin->open[done++] = rec_id(extra);
 		bin->opened = done;
+		bin->taken += done;
 		if (!done) {
 			if (!*err)
 				*err = -ENOMEM;
