@@ -92,10 +92,11 @@ static inline UNUSED int event_open(const char *tracepoint, const char *filter)
 
 static inline UNUSED long pages_now(void)
 {
-	struct rusage usage;
+	struct rusage usage, children;
 
 	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_minflt;
+	getrusage(RUSAGE_CHILDREN, &children);
+	return usage.ru_minflt + children.ru_minflt;
 }
 
 #define MARK ((void *)0x13370000)	/* as in profile-plugin.c */
