@@ -354,11 +354,47 @@ static void pick_attr(enum kind kind, uint32_t attr, uint32_t max, uint32_t *pg,
 	*n = len > max ? max : len;
 }
 
+/* Half of the ranges in windows with all that a page table maps begin and end with such */
+static void maybe_whole(uint32_t *pg, uint32_t *n, uint32_t max)
+{
+	const uint32_t win = WIN(*pg), first = first_of_table(win) % rt_ppt;
+	uint32_t tables, from, most;
+
+	if (win >= W_BRK || first + rt_ppt > rt_win[win].pages || max < rt_ppt || rnd(2))
+		return;
+	tables = (rt_win[win].pages - first) / rt_ppt;
+	from = OFF(*pg) < first ? 0 : (OFF(*pg) - first) / rt_ppt;
+	if (from >= tables)
+		from = tables - 1;
+	most = max / rt_ppt < tables - from ? max / rt_ppt : tables - from;
+	*pg = PG(win, first + from * rt_ppt);
+	*n = (*n + rt_ppt - 1) / rt_ppt;
+	*n = (*n < most ? *n : most) * rt_ppt;
+}
+
+/* The first page of such */
+static uint32_t some_table(void)
+{
+	const uint32_t win = rnd(2) ? W_PMD : W_BIG, first = first_of_table(win) % rt_ppt;
+
+	return PG(win, first + rnd((rt_win[win].pages - first) / rt_ppt) * rt_ppt);
+}
+
 static void pick(struct op *o, enum kind kind, uint32_t max)
 {
 	uint32_t pg, n;
 
 	pick_attr(kind, 0, max, &pg, &n);
+	o->a[0] = pg;
+	o->a[1] = n;
+}
+
+static void pick_whole(struct op *o, enum kind kind, uint32_t max)
+{
+	uint32_t pg, n;
+
+	pick_attr(kind, 0, max, &pg, &n);
+	maybe_whole(&pg, &n, max);
 	o->a[0] = pg;
 	o->a[1] = n;
 }
@@ -742,6 +778,8 @@ static void gen_madvise(struct op *o)
 
 	pick_attr(o->sub == V_POISON && !rnd(12) ? LOCKED : advices[o->sub].on, AT_SHM, advices[o->sub].max, &pg,
 		  &n);
+	if (o->sub == V_POISON || o->sub == V_UNPOISON || o->sub == V_DONTNEED)
+		maybe_whole(&pg, &n, ~0u);
 	/* Huge pages need whole ranges */
 	if ((o->sub == V_HUGEPAGE || o->sub == V_COLLAPSE) && rnd(4)) {
 		pg = PG(W_PMD, 5 + rnd(3) * rt_ppt);
@@ -908,6 +946,7 @@ static void gen_pmadvise(struct op *o)
 
 	for (int i = 0; i < 2; i++) {
 		pick_attr(o->sub ? GUARDS : MAPPED, 0, 2048, &pg, &n);
+		maybe_whole(&pg, &n, 2048);
 		A(2 * i) = pg;
 		A(2 * i + 1) = n;
 	}
@@ -939,7 +978,7 @@ static enum outcome run_pmadvise(const struct op *o)
 
 static void gen_vfork(struct op *o)
 {
-	pick(o, o->sub ? GUARDS : MAPPED, 2048);
+	pick_whole(o, o->sub ? GUARDS : MAPPED, 2048);
 	A(2) = o->sub ? MADV_GUARD_UNPOISON : MADV_GUARD_POISON;
 }
 
@@ -1073,7 +1112,7 @@ static enum outcome run_mmap(const struct op *o)
 static void gen_munmap(struct op *o)
 {
 	do
-		pick(o, MAPPED, ~0u);
+		pick_whole(o, MAPPED, ~0u);
 	while (!is_ours(A(0)));
 }
 
@@ -1092,18 +1131,9 @@ static enum outcome run_munmap(const struct op *o)
 static void gen_mprotect(struct op *o)
 {
 	static const int prot[] = { PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC };
-	uint32_t pg, n;
 
-	/* Mostly back to the usual protection */
-	if (rnd(3)) {
-		pick(o, MAPPED, ~0u);
-		A(2) = prot[o->sub];
-	} else {
-		pick_attr(WRITABLE, 0, ~0u, &pg, &n);
-		A(0) = pg;
-		A(1) = n;
-		A(2) = prot[o->sub];
-	}
+	pick_whole(o, rnd(3) ? MAPPED : WRITABLE, ~0u);
+	A(2) = prot[o->sub];
 }
 
 static const char *const prot_names[] = { "none", "read", "write", "exec", NULL };
@@ -1153,6 +1183,17 @@ static void gen_mremap(struct op *o)
 	do
 		pick_attr(rnd(2) ? FREE : ANY, 0, ~0u, &dst, &m);
 	while (!is_ours(dst));
+	if (o->sub != 1) {
+		maybe_whole(&src, &n, ~0u);
+		maybe_whole(&dst, &m, ~0u);
+	}
+	/* A page table or a huge guard moves as it is, if all of it does to such a place */
+	if (o->sub != 1 && !rnd(4)) {
+		dst = src = some_table();
+		for (int i = 0; i < 8 && runs[model_find(src)].st != GUARD; i++)
+			src = some_table();
+		n = rt_ppt;
+	}
 	switch (o->sub) {
 	case 1: {
 		/* In place, it can grow up to the next mapping */
