@@ -19,6 +19,7 @@ static void want_fault(const struct run *r, uint32_t pg, bool write, int want_si
 	uint32_t val[2];
 	int sig = write ? rt_store(pg, junk) : rt_load(pg, val);
 
+	tables_fill(pg, 1);
 	if (sig != want_sig)
 		diverge(W_ACCESS, pg, write, want_sig, 0, "a %s gives signal %d, not %d",
 			write ? "write" : "read", sig, want_sig);
@@ -44,6 +45,7 @@ static void check_contents(const struct run *r, uint32_t pg)
 
 	if (!readable && !((has & HAS_FORCE) && !model_access(r, false, true)))
 		return;
+	tables_fill(pg, 1);
 	err = readable ? rt_load(pg, val) : rt_peek(pg, val);
 	if (r->st != LAZY && (err || val[0] != id || val[1] != last))
 		diverge(W_CONTENTS, pg, id, last, 0, "error %d, reads %#x %#x, not %#x", err, val[0], val[1], id);
@@ -314,6 +316,7 @@ void check_everything(uint64_t with)
 {
 	seed = with;
 	sh->seen[SEEN_FULL]++;
+	tables_check(0);
 	check_all_pagemap();
 	for (int i = 0; i < nr_runs; i++) {
 		const struct run r = runs[i];
@@ -357,6 +360,8 @@ void check_after(const struct op *o)
 		return;
 	}
 	n = op_ranges(o, range);
+	if (tables_concerned(o))
+		tables_check(range[0][0]);
 	/* Always check after madvise(); later checks cover the other operations */
 	if (o->check & 0x100 && o->code != OP_MADVISE)
 		return;
@@ -419,6 +424,7 @@ static void final_pages(bool guards, bool thorough)
 void check_final(bool thorough)
 {
 	seed = sh->rng;
+	tables_check(0);
 	final_pages(true, thorough);
 	check_vmas();
 	check_anon();

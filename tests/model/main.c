@@ -89,6 +89,7 @@ uint64_t probe_kernel(void)
 	const uint32_t pg = PG(W_SMALL, 0);
 	uint64_t found = 0, entry;
 	uint32_t val[2];
+	int64_t tables;
 
 	x_mmap(pg, 4, PROT_READ | PROT_WRITE, 0, 0);
 	if (x_madvise(pg, 1, MADV_GUARD_POISON) || x_madvise(pg, 1, MADV_GUARD_UNPOISON))
@@ -187,6 +188,14 @@ uint64_t probe_kernel(void)
 			break;
 		found += 1ull << SHM_ALIGN;
 	}
+	/* Does POISON of all that a page table maps need none? The first may need one above that. */
+	x_mmap(PG(W_PMD, 0), 2 * rt_ppt + 5, PROT_READ, 0, 0);
+	if (!x_madvise(PG(W_PMD, 5), rt_ppt, MADV_GUARD_POISON)) {
+		tables = rt_tables();
+		if (!x_madvise(PG(W_PMD, 5 + rt_ppt), rt_ppt, MADV_GUARD_POISON) &&
+		    rt_tables() == tables)
+			found |= HAS_HUGEGUARD;
+	}
 	x_mmap(PG(W_SMALL, 16), 1, PROT_READ, 0, 0);
 	if (!x_mseal(PG(W_SMALL, 16), 1))
 		found |= HAS_SEAL;
@@ -208,6 +217,7 @@ static const struct {
 	{ HAS_WIPE, "MADV_WIPEONFORK" }, { HAS_GUARDBIT, "the bit of guards in pagemap" },
 	{ HAS_WRAP, "lengths that wrap" }, { HAS_READAHEAD, "MADV_WILLNEED of anonymous memory" },
 	{ HAS_DISK, "a file" }, { HAS_PUNCH, "holes in a file" }, { HAS_LOCKED, "guards in locked memory" },
+	{ HAS_HUGEGUARD, "huge guards" },
 };
 
 static void print_lacking(void)
@@ -319,6 +329,7 @@ __attribute__((noreturn)) static void play(bool check)
 	depth = 0;
 	files_reset();
 	model_reset();
+	rt_tables_rebase();
 	rt_anon_rebase();
 	while (sh->pos < sh->limit) {
 		struct op *o = &sh->log[sh->pos];
@@ -342,7 +353,10 @@ __attribute__((noreturn)) static void play(bool check)
 			sh->phase_ns[PH_DRAW] += now_ns() - start;
 			start = now_ns();
 		}
+		tables_before(o);
 		outcome = opdefs[o->code].run(o);
+		if (outcome == SUCCESS)
+			tables_after(o);
 		if (profile) {
 			sh->ns[o->code][o->sub] += now_ns() - start;
 			start = now_ns();
@@ -525,12 +539,15 @@ static bool coverage(void)
 		[SEEN_LOCKED_EMPTY] = "locked and empty, poisoned",
 		[SEEN_LOCKED_DROPPED] = "locked by default, poisoned",
 		[SEEN_LOCKED_REFUSED] = "locked and held, refused",
+		[SEEN_TABLES] = "times that page tables were counted",
+		[SEEN_WHOLE] = "POISON of an entry without a table",
 	};
 	static const uint64_t seen_needs[NR_SEEN] = {
 		[SEEN_SWAPPED] = HAS_SWAP | HAS_LRU, [SEEN_HUGE] = HAS_THP | HAS_SCAN | HAS_SYSTEM,
 		[SEEN_KSM] = HAS_KSM | HAS_SYSTEM, [SEEN_WRITTEN] = HAS_ASYNC | HAS_SCAN,
 		[SEEN_BEYOND] = HAS_FILE, [SEEN_CUT] = HAS_FILE, [SEEN_LOCKED_EMPTY] = HAS_LOCKED,
 		[SEEN_LOCKED_DROPPED] = HAS_LOCKED, [SEEN_LOCKED_REFUSED] = HAS_LOCKED,
+		[SEEN_TABLES] = HAS_HUGEGUARD, [SEEN_WHOLE] = HAS_HUGEGUARD,
 	};
 	bool good = true;
 

@@ -203,6 +203,7 @@ void model_reset(void)
 			r->at = AT_R | AT_W;
 		}
 	}
+	tables_reset();
 }
 
 /*

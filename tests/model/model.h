@@ -164,6 +164,7 @@ struct opdef {
 	enum outcome (*run)(const struct op *o);
 	const char *const *subs;
 	uint64_t needs;		/* features that the kernel must have */
+	int tables;		/* what it may need them for: T_... */
 };
 
 extern const struct opdef opdefs[];
@@ -180,6 +181,7 @@ enum {
 	HAS_LRU = 1 << 22, HAS_FILE = 1 << 23, HAS_WIPE = 1 << 24,
 	HAS_GUARDBIT = 1 << 25, HAS_WRAP = 1 << 26, HAS_READAHEAD = 1 << 27,
 	HAS_DISK = 1 << 28, HAS_PUNCH = 1 << 29, HAS_LOCKED = 1 << 30,
+	HAS_HUGEGUARD = 1u << 31,
 	SHM_ALIGN = 32,		/* from this bit on, the alignment of shared memory: 2^n pages */
 };
 extern uint64_t has;
@@ -197,10 +199,32 @@ void gen_op(struct op *o);
 bool advice_name(int64_t value, const char **name);
 /* The ranges of an operation, to check */
 int op_ranges(const struct op *o, uint32_t range[2][2]);
+/* Is all of it mapped, with the same attributes, and in one VMA for sure? */
+bool one_vma(uint32_t pg, uint32_t n);
+
+/* --- Page tables ---------------------------------------------------------- */
+
+/* What an operation may need page tables for, in all of its ranges */
+enum {
+	T_NONE,
+	T_FILL = 1,	/* what is no guard may be filled */
+	T_ENDS = 2,	/* the ends of a range may split a huge guard */
+	T_POISON = 4, T_MMAP = 8, T_UNMAP = 16, T_MOVE = 32, T_BRK = 64,
+	T_ANY = T_FILL | T_ENDS,
+};
+int op_tables(const struct op *o);
+
+void tables_reset(void);
+void tables_before(const struct op *o);
+void tables_after(const struct op *o);		/* if it succeeded */
+void tables_fill(uint32_t pg, uint32_t n);	/* a check may do so */
+bool tables_concerned(const struct op *o);
+void tables_check(uint32_t pg);
 
 /* --- The run ------------------------------------------------------------- */
 
-enum wrong { W_NONE, W_RESULT, W_ACCESS, W_CONTENTS, W_ZERO_OR, W_FILE, W_PAGEMAP, W_MINCORE, W_BOUNDARIES, W_ANON, W_OTHER };
+enum wrong { W_NONE, W_RESULT, W_ACCESS, W_CONTENTS, W_ZERO_OR, W_FILE, W_PAGEMAP, W_MINCORE,
+	     W_BOUNDARIES, W_ANON, W_TABLES, W_OTHER };
 
 struct divergence {
 	int kind;
@@ -212,7 +236,7 @@ struct divergence {
 
 enum seen { SEEN_SWAPPED, SEEN_HUGE, SEEN_KSM, SEEN_WRITTEN, SEEN_READ_SEGV, SEEN_WRITE_SEGV, SEEN_EFAULT,
 	    SEEN_PAGES, SEEN_FULL, SEEN_BEYOND, SEEN_CUT, SEEN_LOCKED_EMPTY, SEEN_LOCKED_DROPPED,
-	    SEEN_LOCKED_REFUSED, NR_SEEN };
+	    SEEN_LOCKED_REFUSED, SEEN_TABLES, SEEN_WHOLE, NR_SEEN };
 
 enum phase { PH_ALL, PH_DRAW, PH_FINAL, NR_PHASES };
 

@@ -470,32 +470,33 @@ static const struct {
 	enum kind on;
 	uint32_t max;		/* in pages */
 	uint64_t needs;
+	int tables;
 } advices[NR_ADVICE] = {
-	[V_POISON]		= { MADV_GUARD_POISON, 240, MAPPED, ~0u, 0 },
-	[V_UNPOISON]		= { MADV_GUARD_UNPOISON, 110, GUARDS, ~0u, 0 },
-	[V_DONTNEED]		= { MADV_DONTNEED, 40, MAPPED, ~0u, 0 },
-	[V_FREE]		= { MADV_FREE, 20, CONTENTS, ~0u, 0 },
-	[V_DONTNEED_LOCKED]	= { MADV_DONTNEED_LOCKED, 10, LOCKED, ~0u, HAS_DLOCKED },
-	[V_COLD]		= { MADV_COLD, 8, HELD, 4096, HAS_LRU },
-	[V_PAGEOUT]		= { MADV_PAGEOUT, 16, HELD, 256, HAS_LRU },
-	[V_WILLNEED]		= { MADV_WILLNEED, 6, HELD, 256, 0 },
-	[V_NORMAL]		= { MADV_NORMAL, 4, MAPPED, ~0u, 0 },
-	[V_RANDOM]		= { MADV_RANDOM, 2, MAPPED, ~0u, 0 },
-	[V_SEQUENTIAL]		= { MADV_SEQUENTIAL, 2, MAPPED, ~0u, 0 },
-	[V_HUGEPAGE]		= { MADV_HUGEPAGE, 2, MAPPED, 2048, HAS_THP },
-	[V_NOHUGEPAGE]		= { MADV_NOHUGEPAGE, 3, MAPPED, ~0u, HAS_THP },
-	[V_COLLAPSE]		= { MADV_COLLAPSE, 2, ANON, 1100, HAS_COLLAPSE | HAS_THP },
-	[V_DONTFORK]		= { MADV_DONTFORK, 4, MAPPED, ~0u, 0 },
-	[V_DOFORK]		= { MADV_DOFORK, 5, MAPPED, ~0u, 0 },
-	[V_WIPEONFORK]		= { MADV_WIPEONFORK, 5, ANON, ~0u, HAS_WIPE },
-	[V_KEEPONFORK]		= { MADV_KEEPONFORK, 5, MAPPED, ~0u, HAS_WIPE },
-	[V_DONTDUMP]		= { MADV_DONTDUMP, 2, MAPPED, ~0u, 0 },
-	[V_DODUMP]		= { MADV_DODUMP, 3, MAPPED, ~0u, 0 },
-	[V_MERGEABLE]		= { MADV_MERGEABLE, 4, ANON, 4096, HAS_KSM },
-	[V_UNMERGEABLE]		= { MADV_UNMERGEABLE, 4, MAPPED, 4096, HAS_KSM },
-	[V_REMOVE]		= { MADV_REMOVE, 6, ATTR, 4096, 0 },
-	[V_POPULATE_READ]	= { MADV_POPULATE_READ, 8, MAPPED, 16, HAS_POPULATE },
-	[V_POPULATE_WRITE]	= { MADV_POPULATE_WRITE, 8, MAPPED, 16, HAS_POPULATE },
+	[V_POISON]		= { MADV_GUARD_POISON, 240, MAPPED, ~0u, 0, T_POISON },
+	[V_UNPOISON]		= { MADV_GUARD_UNPOISON, 110, GUARDS, ~0u, 0, T_ENDS },
+	[V_DONTNEED]		= { MADV_DONTNEED, 40, MAPPED, ~0u, 0, T_NONE },
+	[V_FREE]		= { MADV_FREE, 20, CONTENTS, ~0u, 0, T_NONE },
+	[V_DONTNEED_LOCKED]	= { MADV_DONTNEED_LOCKED, 10, LOCKED, ~0u, HAS_DLOCKED, T_NONE },
+	[V_COLD]		= { MADV_COLD, 8, HELD, 4096, HAS_LRU, T_NONE },
+	[V_PAGEOUT]		= { MADV_PAGEOUT, 16, HELD, 256, HAS_LRU, T_NONE },
+	[V_WILLNEED]		= { MADV_WILLNEED, 6, HELD, 256, 0, T_NONE },
+	[V_NORMAL]		= { MADV_NORMAL, 4, MAPPED, ~0u, 0, T_ENDS },
+	[V_RANDOM]		= { MADV_RANDOM, 2, MAPPED, ~0u, 0, T_ENDS },
+	[V_SEQUENTIAL]		= { MADV_SEQUENTIAL, 2, MAPPED, ~0u, 0, T_ENDS },
+	[V_HUGEPAGE]		= { MADV_HUGEPAGE, 2, MAPPED, 2048, HAS_THP, T_ENDS },
+	[V_NOHUGEPAGE]		= { MADV_NOHUGEPAGE, 3, MAPPED, ~0u, HAS_THP, T_ENDS },
+	[V_COLLAPSE]		= { MADV_COLLAPSE, 2, ANON, 1100, HAS_COLLAPSE | HAS_THP, T_FILL },
+	[V_DONTFORK]		= { MADV_DONTFORK, 4, MAPPED, ~0u, 0, T_ENDS },
+	[V_DOFORK]		= { MADV_DOFORK, 5, MAPPED, ~0u, 0, T_ENDS },
+	[V_WIPEONFORK]		= { MADV_WIPEONFORK, 5, ANON, ~0u, HAS_WIPE, T_ENDS },
+	[V_KEEPONFORK]		= { MADV_KEEPONFORK, 5, MAPPED, ~0u, HAS_WIPE, T_ENDS },
+	[V_DONTDUMP]		= { MADV_DONTDUMP, 2, MAPPED, ~0u, 0, T_ENDS },
+	[V_DODUMP]		= { MADV_DODUMP, 3, MAPPED, ~0u, 0, T_ENDS },
+	[V_MERGEABLE]		= { MADV_MERGEABLE, 4, ANON, 4096, HAS_KSM, T_ENDS },
+	[V_UNMERGEABLE]		= { MADV_UNMERGEABLE, 4, MAPPED, 4096, HAS_KSM, T_ENDS },
+	[V_REMOVE]		= { MADV_REMOVE, 6, ATTR, 4096, 0, T_NONE },
+	[V_POPULATE_READ]	= { MADV_POPULATE_READ, 8, MAPPED, 16, HAS_POPULATE, T_FILL },
+	[V_POPULATE_WRITE]	= { MADV_POPULATE_WRITE, 8, MAPPED, 16, HAS_POPULATE, T_FILL },
 };
 
 static const char *const advice_names[] = {
@@ -1006,8 +1007,7 @@ static bool has_sealed(uint32_t pg, uint32_t n)
 	return false;
 }
 
-/* Is all of it mapped, with the same attributes, and in one VMA for sure? */
-static bool one_vma(uint32_t pg, uint32_t n)
+bool one_vma(uint32_t pg, uint32_t n)
 {
 	struct run before = { 0 };
 
@@ -2414,56 +2414,58 @@ static enum outcome run_offline(const struct op *o)
 /* --- The table ------------------------------------------------------------ */
 
 const struct opdef opdefs[] = {
-	[OP_FORK] = { "fork", "", 4, gen_none, run_fork, NULL, 0 },
-	[OP_END] = { "end", "", 0, gen_none, run_end, NULL, 0 },
-	[OP_MADVISE] = { "madvise", "pna", 480, gen_madvise, run_madvise, advice_names, 0 },
-	{ "madvise_odd", "pdda", 6, gen_odd, run_odd, odd_names, 0 },
-	{ "process_madvise", "pnpna", 20, gen_pmadvise, run_pmadvise, guard_names, HAS_PMADVISE },
-	{ "vfork", "pna", 2, gen_vfork, run_vfork, guard_names, 0 },
-	{ "mmap", "pnddd", 44, gen_mmap, run_mmap, mmap_names, 0 },
-	{ "munmap", "pn", 14, gen_munmap, run_munmap, NULL, 0 },
-	{ "mprotect", "pnd", 30, gen_mprotect, run_mprotect, prot_names, 0 },
-	{ "mremap", "pnpnd", 30, gen_mremap, run_mremap, mremap_names, 0 },
-	{ "mseal", "pn", 1, gen_mseal, run_mseal, NULL, HAS_SEAL },
-	{ "name", "pnd", 4, gen_name, run_name, NULL, HAS_NAME },
-	{ "brk", "d", 6, gen_brk, run_brk, NULL, 0 },
-	{ "msync", "pnd", 6, gen_msync, run_msync, msync_names, 0 },
-	{ "truncate", "fd", 8, gen_truncate, run_truncate, file_names, HAS_FILE },
-	{ "punch", "fdd", 8, gen_file, run_punch, file_names, HAS_FILE },
-	{ "file_read", "fdd", 4, gen_file, run_file_read, file_names, HAS_FILE },
-	{ "file_write", "fdddd", 8, gen_file, run_file_write, file_names, HAS_FILE },
-	{ "fadvise", "fdd", 2, gen_file, run_fadvise, file_names, HAS_FILE },
-	{ "seal", "d", 1, gen_seal, run_seal, seal_names, HAS_FILE },
-	{ "read", "pn", 50, gen_read, run_read, NULL, 0 },
-	{ "write", "pndd", 170, gen_write, run_write, NULL, 0 },
-	{ "pipe_from", "pn", 10, gen_kernel_read, run_pipe_from, NULL, 0 },
-	{ "pipe_to", "pndd", 10, gen_kernel_write, run_pipe_to, NULL, 0 },
-	{ "vm_readv", "pn", 8, gen_kernel_read, run_vm_readv, NULL, HAS_VMRW },
-	{ "vm_writev", "pndd", 8, gen_kernel_write, run_vm_writev, NULL, HAS_VMRW },
-	{ "mem_read", "pn", 8, gen_kernel_read, run_mem_read, NULL, HAS_FORCE },
-	{ "mem_write", "pndd", 8, gen_kernel_write, run_mem_write, NULL, HAS_FORCE },
-	{ "futex", "p", 8, gen_futex, run_futex, NULL, 0 },
-	{ "mlock", "pnd", 8, gen_mlock, run_mlock, mlock_names, 0 },
-	{ "munlock", "pn", 14, gen_munlock, run_munlock, NULL, 0 },
-	{ "mlockall", "d", 1, gen_mlockall, run_mlockall, NULL, 0 },
-	{ "munlockall", "", 2, gen_none, run_munlockall, NULL, 0 },
-	{ "uffd_register", "pnd", 20, gen_register, run_register, register_names, HAS_UFFD },
-	{ "uffd_unregister", "pnd", 12, gen_unregister, run_unregister, sync_names, HAS_UFFD },
-	{ "uffd_copy", "pnddd", 14, gen_copy, run_copy, NULL, HAS_UFFD },
-	{ "uffd_zeropage", "pn", 6, gen_zeropage, run_zeropage, NULL, HAS_UFFD },
-	{ "uffd_poison", "pn", 4, gen_zeropage, run_uffd_poison, NULL, HAS_UPOISON },
-	{ "uffd_wp", "pnd", 12, gen_wp, run_wp, wp_names, HAS_WP },
-	{ "uffd_move", "ppnd", 8, gen_move, run_move, NULL, HAS_MOVE },
-	{ "uffd_fault", "pnd", 1, gen_fault, run_fault, NULL, HAS_UFFD },
-	{ "uffd_event", "pn", 1, gen_event, run_event, NULL, HAS_UFFD },
-	{ "scan", "pnd", 8, gen_scan, run_scan, scan_names, HAS_SCAN },
-	{ "clear_refs", "d", 1, gen_clear_refs, run_clear_refs, refs_names, HAS_SMAPS },
-	{ "soft_dirty", "pd", 1, gen_soft_dirty, run_soft_dirty, NULL, HAS_SOFTDIRTY },
-	{ "mincore", "pn", 14, gen_mincore, run_mincore, NULL, 0 },
-	{ "move_pages", "pn", 4, gen_move_pages, run_move_pages, NULL, HAS_MOVEPAGES },
-	{ "global", "d", 1, gen_global, run_global, global_names, HAS_SYSTEM },
-	{ "hwpoison", "p", 1, gen_mce, run_hwpoison, NULL, HAS_MCE },
-	{ "offline", "p", 1, gen_mce, run_offline, NULL, HAS_MCE },
+	[OP_FORK] = { "fork", "", 4, gen_none, run_fork, NULL, 0, T_NONE },
+	[OP_END] = { "end", "", 0, gen_none, run_end, NULL, 0, T_NONE },
+	[OP_MADVISE] = { "madvise", "pna", 480, gen_madvise, run_madvise, advice_names, 0, T_ANY },
+	{ "madvise_odd", "pdda", 6, gen_odd, run_odd, odd_names, 0, T_NONE },
+	{ "process_madvise", "pnpna", 20, gen_pmadvise, run_pmadvise, guard_names, HAS_PMADVISE,
+	  T_ANY },
+	{ "vfork", "pna", 2, gen_vfork, run_vfork, guard_names, 0, T_ANY },
+	{ "mmap", "pnddd", 44, gen_mmap, run_mmap, mmap_names, 0, T_MMAP },
+	{ "munmap", "pn", 14, gen_munmap, run_munmap, NULL, 0, T_UNMAP },
+	{ "mprotect", "pnd", 30, gen_mprotect, run_mprotect, prot_names, 0, T_ANY },
+	{ "mremap", "pnpnd", 30, gen_mremap, run_mremap, mremap_names, 0, T_MOVE },
+	{ "mseal", "pn", 1, gen_mseal, run_mseal, NULL, HAS_SEAL, T_ENDS },
+	{ "name", "pnd", 4, gen_name, run_name, NULL, HAS_NAME, T_ENDS },
+	{ "brk", "d", 6, gen_brk, run_brk, NULL, 0, T_BRK },
+	{ "msync", "pnd", 6, gen_msync, run_msync, msync_names, 0, T_NONE },
+	{ "truncate", "fd", 8, gen_truncate, run_truncate, file_names, HAS_FILE, T_NONE },
+	{ "punch", "fdd", 8, gen_file, run_punch, file_names, HAS_FILE, T_NONE },
+	{ "file_read", "fdd", 4, gen_file, run_file_read, file_names, HAS_FILE, T_NONE },
+	{ "file_write", "fdddd", 8, gen_file, run_file_write, file_names, HAS_FILE, T_NONE },
+	{ "fadvise", "fdd", 2, gen_file, run_fadvise, file_names, HAS_FILE, T_NONE },
+	{ "seal", "d", 1, gen_seal, run_seal, seal_names, HAS_FILE, T_NONE },
+	{ "read", "pn", 50, gen_read, run_read, NULL, 0, T_FILL },
+	{ "write", "pndd", 170, gen_write, run_write, NULL, 0, T_FILL },
+	{ "pipe_from", "pn", 10, gen_kernel_read, run_pipe_from, NULL, 0, T_FILL },
+	{ "pipe_to", "pndd", 10, gen_kernel_write, run_pipe_to, NULL, 0, T_FILL },
+	{ "vm_readv", "pn", 8, gen_kernel_read, run_vm_readv, NULL, HAS_VMRW, T_FILL },
+	{ "vm_writev", "pndd", 8, gen_kernel_write, run_vm_writev, NULL, HAS_VMRW, T_FILL },
+	{ "mem_read", "pn", 8, gen_kernel_read, run_mem_read, NULL, HAS_FORCE, T_FILL },
+	{ "mem_write", "pndd", 8, gen_kernel_write, run_mem_write, NULL, HAS_FORCE, T_FILL },
+	{ "futex", "p", 8, gen_futex, run_futex, NULL, 0, T_FILL },
+	{ "mlock", "pnd", 8, gen_mlock, run_mlock, mlock_names, 0, T_ANY },
+	{ "munlock", "pn", 14, gen_munlock, run_munlock, NULL, 0, T_ENDS },
+	{ "mlockall", "d", 1, gen_mlockall, run_mlockall, NULL, 0, T_NONE },
+	{ "munlockall", "", 2, gen_none, run_munlockall, NULL, 0, T_NONE },
+	{ "uffd_register", "pnd", 20, gen_register, run_register, register_names, HAS_UFFD, T_ENDS },
+	{ "uffd_unregister", "pnd", 12, gen_unregister, run_unregister, sync_names, HAS_UFFD,
+	  T_ENDS },
+	{ "uffd_copy", "pnddd", 14, gen_copy, run_copy, NULL, HAS_UFFD, T_FILL },
+	{ "uffd_zeropage", "pn", 6, gen_zeropage, run_zeropage, NULL, HAS_UFFD, T_FILL },
+	{ "uffd_poison", "pn", 4, gen_zeropage, run_uffd_poison, NULL, HAS_UPOISON, T_FILL },
+	{ "uffd_wp", "pnd", 12, gen_wp, run_wp, wp_names, HAS_WP, T_FILL },
+	{ "uffd_move", "ppnd", 8, gen_move, run_move, NULL, HAS_MOVE, T_FILL },
+	{ "uffd_fault", "pnd", 1, gen_fault, run_fault, NULL, HAS_UFFD, T_ANY },
+	{ "uffd_event", "pn", 1, gen_event, run_event, NULL, HAS_UFFD, T_POISON | T_ENDS },
+	{ "scan", "pnd", 8, gen_scan, run_scan, scan_names, HAS_SCAN, T_FILL },
+	{ "clear_refs", "d", 1, gen_clear_refs, run_clear_refs, refs_names, HAS_SMAPS, T_NONE },
+	{ "soft_dirty", "pd", 1, gen_soft_dirty, run_soft_dirty, NULL, HAS_SOFTDIRTY, T_FILL },
+	{ "mincore", "pn", 14, gen_mincore, run_mincore, NULL, 0, T_NONE },
+	{ "move_pages", "pn", 4, gen_move_pages, run_move_pages, NULL, HAS_MOVEPAGES, T_NONE },
+	{ "global", "d", 1, gen_global, run_global, global_names, HAS_SYSTEM, T_NONE },
+	{ "hwpoison", "p", 1, gen_mce, run_hwpoison, NULL, HAS_MCE, T_FILL },
+	{ "offline", "p", 1, gen_mce, run_offline, NULL, HAS_MCE, T_FILL },
 };
 
 const int nr_opdefs = sizeof(opdefs) / sizeof(opdefs[0]);
@@ -2510,6 +2512,29 @@ bool op_available(int code, int sub)
 		needs |= global[sub];
 	}
 	return (needs & has) == needs;
+}
+
+int op_tables(const struct op *o)
+{
+	const struct opdef *d = &opdefs[o->code];
+
+	if (d->run == run_madvise)
+		return advices[o->sub].tables;
+	if (d->run == run_pmadvise || d->run == run_vfork)
+		return advices[o->sub ? V_UNPOISON : V_POISON].tables;
+	if (d->run == run_mlock && A(2))
+		return T_ENDS;
+	/* Without write-protection */
+	if (d->run == run_scan && !A(2))
+		return T_NONE;
+	/* Only locked memory is filled */
+	if (d->run == run_mprotect) {
+		for_parts(r, A(0), A(1))
+			if (r.at & AT_LOCKED)
+				return T_ANY;
+		return T_ENDS;
+	}
+	return d->tables;
 }
 
 /* Chances of operations that are rarer than one in a thousand */

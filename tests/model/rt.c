@@ -45,6 +45,7 @@ struct rt_scan {
 struct rt_win rt_win[NR_WIN];
 size_t rt_psz;
 uint32_t rt_ppt;
+uintptr_t rt_before;
 bool rt_has_mem_force;
 uint32_t rt_seen[RT_SEEN][2];
 uint64_t rt_scanned[RT_SEEN];
@@ -55,8 +56,9 @@ struct rt_fault rt_fault;
 static sigjmp_buf fault_jmp;
 static volatile sig_atomic_t fault_armed;
 static char *scratch;
-static int pipe_fd[2], file_fd[NR_FILES] = { -1, -1 }, pagemap_fd = -1, mem_fd = -1, uffd[2] = { -1, -1 };
-static int64_t anon_base;
+static int pipe_fd[2], file_fd[NR_FILES] = { -1, -1 }, uffd[2] = { -1, -1 };
+static int pagemap_fd = -1, mem_fd = -1, status_fd = -1;
+static int64_t anon_base, tables_base;
 static char swap_path[256];
 
 void rt_die(const char *fmt, ...)
@@ -179,6 +181,11 @@ static void set_windows(char *stack)
 		rt_win[W_BIG] = (struct rt_win){ 0x30000000 - 7 * rt_psz, (128 << 20) / rt_psz + 3 };
 	for (int w = 0; w <= W_BIG; w++)
 		reserve(rt_win[w].base, rt_win[w].pages);
+	/* Keeps the upper tables, so that they are not counted */
+	rt_before = base - pmd;
+	reserve(rt_before, 1);
+	*(volatile char *)mmap((void *)rt_before, rt_psz, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) = 1;
 
 	rt_win[W_STACK] = (struct rt_win){ ((uintptr_t)stack + 8 * rt_psz) & -rt_psz, RT_STACK_PAGES };
 	/* The stack grows as it is touched, from the top */
@@ -267,6 +274,25 @@ static void open_pipe(void)
 	fcntl(pipe_fd[1], F_SETPIPE_SZ, 32 * rt_psz);
 }
 
+/* Has the kernel make the page tables of more stack than anything here needs */
+static void *have_stack(void *arg)
+{
+	volatile char room[1 << 16];
+
+	for (size_t i = 0; i < sizeof(room); i += 1024)
+		room[i] = 0;
+	return arg;
+}
+
+/* The first thread is given the stack that later ones use again */
+static void have_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, have_stack, NULL) || pthread_join(thread, NULL))
+		rt_die("no thread could be made");
+}
+
 void rt_init(char *stack)
 {
 	set_windows(stack);
@@ -286,6 +312,8 @@ void rt_init(char *stack)
 	rt_has_mem_force = fd >= 0 && pread(fd, scratch, 8, (off_t)(uintptr_t)p) == 8;
 	close(fd);
 	munmap(p, rt_psz);
+	have_thread();
+	rt_tables_rebase();
 	rt_anon_rebase();
 }
 
@@ -293,6 +321,7 @@ void rt_forked(void)
 {
 	drop_fd(&pagemap_fd);
 	drop_fd(&mem_fd);
+	drop_fd(&status_fd);
 	drop_fd(&uffd[0]);
 	drop_fd(&uffd[1]);
 	/* The parent uses its pipe at the same time, so open another */
@@ -1009,11 +1038,11 @@ static uintptr_t hex(const char **p)
 	}
 }
 
-int rt_vma_boundaries(uint32_t *boundary, int max)
+/* Calls @fn for each VMA; -1 if they could not be read */
+static int each_vma(void (*fn)(uintptr_t from, uintptr_t to))
 {
 	static char buf[1 << 14];
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), found = 0;
-	uintptr_t previous = 0;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	size_t have = 0;
 	ssize_t r;
 
@@ -1026,42 +1055,68 @@ int rt_vma_boundaries(uint32_t *boundary, int max)
 		buf[have] = 0;
 		for (; (next = memchr(line, '\n', buf + have - line)); line = next + 1) {
 			const char *p = line;
-			uintptr_t from = hex(&p), to;
-			uint32_t pg;
+			uintptr_t from = hex(&p);
 
 			p++;
-			to = hex(&p);
-			pg = from == previous ? UINT32_MAX : inside(from);
-			if (pg != UINT32_MAX && found < max)
-				boundary[found++] = pg;
-			pg = inside(to);
-			if (pg != UINT32_MAX && found < max)
-				boundary[found++] = pg;
-			previous = to;
+			fn(from, hex(&p));
 		}
 		have -= line - buf;
 		memmove(buf, line, have);
 	}
 	close(fd);
-	return found;
+	return 0;
+}
+
+static struct {
+	uint32_t *at;
+	int found, max;
+	uintptr_t previous;
+} boundaries;
+
+static void add_boundary(uintptr_t addr)
+{
+	const uint32_t pg = inside(addr);
+
+	if (pg != UINT32_MAX && boundaries.found < boundaries.max)
+		boundaries.at[boundaries.found++] = pg;
+}
+
+static void add_boundaries(uintptr_t from, uintptr_t to)
+{
+	if (from != boundaries.previous)
+		add_boundary(from);
+	add_boundary(to);
+	boundaries.previous = to;
+}
+
+int rt_vma_boundaries(uint32_t *boundary, int max)
+{
+	boundaries.at = boundary;
+	boundaries.max = max;
+	boundaries.found = 0;
+	boundaries.previous = 0;
+	return each_vma(add_boundaries) ? -1 : boundaries.found;
+}
+
+/* The number behind a word in /proc/self/status, which is read again if @again */
+static int64_t status(const char *word, bool again)
+{
+	static char buf[4096];
+	const char *p;
+
+	if (again) {
+		ssize_t n = pread(self("status", O_RDONLY, &status_fd), buf, sizeof(buf) - 1, 0);
+
+		buf[n > 0 ? n : 0] = 0;
+	}
+	p = strstr(buf, word);
+	return p ? strtoll(p + strlen(word), NULL, 10) : 0;
 }
 
 int64_t rt_anon_pages(void)
 {
-	char buf[4096], *p;
-	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-	ssize_t n = read(fd, buf, sizeof(buf) - 1);
-	int64_t kb = 0;
+	int64_t kb = status("RssAnon:", true) + status("VmSwap:", false);
 
-	close(fd);
-	buf[n > 0 ? n : 0] = 0;
-	p = strstr(buf, "RssAnon:");
-	if (!p)
-		return 0;
-	kb = strtoll(p + 8, NULL, 10);
-	p = strstr(p, "VmSwap:");
-	if (p)
-		kb += strtoll(p + 7, NULL, 10);
 	return kb * 1024 / (int64_t)rt_psz - anon_base;
 }
 
@@ -1069,6 +1124,29 @@ void rt_anon_rebase(void)
 {
 	anon_base = 0;
 	anon_base = rt_anon_pages();
+}
+
+int64_t rt_tables(void)
+{
+	return status("VmPTE:", true) * 1024 - tables_base;
+}
+
+/* Has the kernel make the page tables of the program itself, by a load for each */
+static void have_tables(uintptr_t from, uintptr_t to)
+{
+	const uintptr_t table = rt_ppt * rt_psz;
+
+	for (uintptr_t p = from; p >= from && p < to; p = (p & -table) + table)
+		if (inside(p + 1) == UINT32_MAX)
+			syscall(SYS_rt_sigprocmask, 99, p, NULL, _NSIG / 8);
+}
+
+void rt_tables_rebase(void)
+{
+	have_stack(NULL);
+	each_vma(have_tables);
+	tables_base = 0;
+	tables_base = rt_tables();
 }
 
 /* --- The rest of the system ---------------------------------------------- */
@@ -1248,6 +1326,14 @@ void want_anon(int64_t min, int64_t max)
 	if (n < min || n > max)
 		wrong("%lld pages of anonymous memory, not %lld to %lld", (long long)n, (long long)min,
 		      (long long)max);
+}
+
+void want_tables(int64_t max)
+{
+	int64_t n = rt_tables();
+
+	if (n > max)
+		wrong("%lld bytes of page tables, not %lld at most", (long long)n, (long long)max);
 }
 
 void want_mincore(uint32_t pg, int value)

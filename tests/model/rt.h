@@ -118,6 +118,7 @@ struct rt_win {
 extern struct rt_win rt_win[NR_WIN];
 extern size_t rt_psz;		/* bytes in a page */
 extern uint32_t rt_ppt;		/* pages that one page table maps */
+extern uintptr_t rt_before;	/* a page that is always there, in a table in front of W_TABLE's */
 extern bool rt_has_mem_force;	/* /proc/self/mem ignores protections */
 
 /* Read by the last operation: the first and the last word of each page */
@@ -238,6 +239,9 @@ int rt_vma_boundaries(uint32_t *at, int max);
 /* Anonymous memory of this process, resident or swapped out, in pages */
 int64_t rt_anon_pages(void);
 void rt_anon_rebase(void);	/* count from the current number */
+/* Page tables of this process, in bytes */
+int64_t rt_tables(void);
+void rt_tables_rebase(void);
 /* The categories of each page by x_scan(), 0 if it was not reported */
 extern uint64_t rt_scanned[RT_SEEN];
 /* The results of x_mincore() and x_move_pages() for each page */
@@ -256,4 +260,5 @@ void want_file(int file, uint32_t page, uint32_t first, uint32_t last);
 void want_pagemap(uint32_t pg, uint64_t mask, uint64_t value);
 void want_boundaries(int win, int min, int max);
 void want_anon(int64_t min, int64_t max);
+void want_tables(int64_t max);
 void want_mincore(uint32_t pg, int value);

@@ -86,7 +86,8 @@ static void leave_out_unrelated(bool with_general)
 	int nr = 0, n = 0;
 
 	pages[nr][0] = best_div.pg;
-	pages[nr++][1] = best_div.kind != W_RESULT && best_div.kind != W_ANON;
+	pages[nr++][1] = best_div.kind != W_RESULT && best_div.kind != W_ANON &&
+			 best_div.kind != W_TABLES;
 	for (int i = best_n - 1; i >= 0; i--) {
 		uint32_t range[2][2];
 		const int ranges = op_ranges(&best[i], range);
@@ -269,6 +270,9 @@ static void print_wanted(int fd, int level, const struct divergence *d)
 	case W_ANON:
 		/* A program by itself has less noise in its counters */
 		dprintf(fd, "want_anon(%lld, %lld);\n", (long long)(d->a - d->c / 2), (long long)(d->b + d->c / 2));
+		break;
+	case W_TABLES:
+		dprintf(fd, "want_tables(%lld);\n", (long long)d->a);
 		break;
 	case W_OTHER:
 		dprintf(fd, "/* %s */\n", d->text);
