@@ -31,7 +31,7 @@ static size_t page_size(void)
 	return size;
 }
 
-static int is_populated(const void *addr)
+static uint64_t pagemap(const void *addr)
 {
 	uint64_t entry = 0;
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -39,7 +39,12 @@ static int is_populated(const void *addr)
 	if (pread(fd, &entry, 8, (uintptr_t)addr / page_size() * 8) != 8)
 		entry = 0;
 	close(fd);
-	return entry >> 62 != 0;
+	return entry;
+}
+
+static int is_populated(const void *addr)
+{
+	return pagemap(addr) >> 62 != 0;
 }
 
 /* Is it a guard? Then no page is there, and the kernel cannot read it */
@@ -58,6 +63,26 @@ static size_t at_most(size_t len)
 static void drop(void *addr, size_t len)
 {
 	real_madvise(addr, len, MADV_GUARD_UNPOISON);
+}
+
+/* What a page table maps */
+static size_t table_size(void)
+{
+	return page_size() / sizeof(long) * page_size();
+}
+
+/* Leaves a page table where one entry was enough: to remove one of its guards takes a table */
+static void make_tables(char *p, size_t len)
+{
+	const size_t table = table_size();
+
+	for (char *q = p + -(uintptr_t)p % table; q + table <= p + len; q += table) {
+		/* To look otherwise fills the page */
+		if (!(pagemap(q) & PM_GUARD))
+			continue;
+		real_madvise(q, page_size(), MADV_GUARD_UNPOISON);
+		real_madvise(q, page_size(), MADV_GUARD_POISON);
+	}
 }
 
 /* --- Mappings of files ----------------------------------------------------- */
@@ -261,12 +286,18 @@ int madvise(void *addr, size_t len, int advice)
 					break;
 		}
 		if (broken("table-boundary")) {
-			const size_t table = page_size() / sizeof(long) * page_size();
+			const size_t table = table_size();
 			char *boundary = (char *)(((uintptr_t)p + table - 1) / table * table);
 
 			r = real_madvise(addr, len, advice);
 			if (boundary > p && boundary < p + len)
 				real_madvise(boundary, page_size(), MADV_GUARD_UNPOISON);
+			return r;
+		}
+		/* As if what comes behind a part of a table needed one as well */
+		if (broken("poison-fills-tables") && (uintptr_t)p % table_size()) {
+			r = real_madvise(addr, len, advice);
+			make_tables(p, at_most(len));
 			return r;
 		}
 		if (broken("hole-is-success")) {
@@ -376,6 +407,8 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	r = (void *)syscall(SYS_mremap, old, old_len, new_len, flags, new);
 	if (r != MAP_FAILED && (flags & MREMAP_FIXED) && broken("mremap-drops"))
 		drop(r, new_len);
+	if (r != MAP_FAILED && (flags & MREMAP_FIXED) && broken("mremap-splits"))
+		make_tables(r, new_len);
 	return r;
 }
 
