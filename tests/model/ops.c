@@ -2125,8 +2125,9 @@ static enum outcome run_move(const struct op *o)
 		/* The result depends on the protection, which the model may not know */
 		if (from.fl & (F_WP | F_WPQ) || (from.at & AT_ASYNC && from.st != GUARD))
 			return SKIPPED;
-		/* With two reasons to fail, the existing tables determine the first */
-		if ((to.st != EMPTY || to.fl & F_WP) && from.st == EMPTY && !A(3))
+		/* With two reasons to fail, the existing tables and huge guards determine the first */
+		if ((to.st != EMPTY || to.fl & F_WP) &&
+		    ((from.st == EMPTY && !A(3)) || (from.st == GUARD && has & HAS_HUGEGUARD)))
 			return SKIPPED;
 		if (to.st != EMPTY || to.fl & F_WP)
 			err = -EEXIST;
