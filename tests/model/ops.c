@@ -2200,8 +2200,9 @@ static enum outcome run_event(const struct op *o)
 
 	if (mainline || !one_vma(A(0), A(1)) || madvise_model(A(0), A(1), V_POISON, &stop))
 		return SKIPPED;
+	/* What can never be written cannot be watched */
 	for_parts(r, A(0), A(1))
-		if (r.at & (AT_UFFD | AT_DISK))
+		if (r.at & (AT_UFFD | AT_DISK | AT_NOMAYW))
 			return SKIPPED;
 	expect(x_uffd_event(A(0), A(1)), A(1));
 	model_change(A(0), A(1), to_guard, 0);
