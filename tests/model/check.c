@@ -404,7 +404,7 @@ static uint32_t next_page(const struct run *r, uint32_t k, bool thorough)
 	if (thorough)
 		next = k + r->n / 32;
 	else
-		next = k + (r->n <= 2048 ? 1 + some(31) : r->n / 16);
+		next = k + 1 + some(r->n <= 256 ? 31 : r->n / 8);
 	return next < last ? next : last;
 }
 
