@@ -209,7 +209,7 @@ enum {
 	T_NONE,
 	T_FILL = 1,	/* what is no guard may be filled */
 	T_ENDS = 2,	/* the ends of a range may split a huge guard */
-	T_POISON = 4, T_MMAP = 8, T_UNMAP = 16, T_MOVE = 32, T_BRK = 64,
+	T_POISON = 4, T_UNPOISON = 8, T_MMAP = 16, T_UNMAP = 32, T_MOVE = 64, T_BRK = 128,
 	T_ANY = T_FILL | T_ENDS,
 };
 int op_tables(const struct op *o);

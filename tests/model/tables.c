@@ -158,7 +158,7 @@ void tables_before(const struct op *o)
 			poison(range[i][0], range[i][1]);
 		if (how & T_FILL)
 			fill(range[i][0], range[i][1], 0);
-		if (how & (T_ENDS | T_MMAP | T_UNMAP | T_MOVE))
+		if (how & (T_ENDS | T_UNPOISON | T_MMAP | T_UNMAP | T_MOVE))
 			ends(range[i][0], range[i][1]);
 	}
 	if (how & T_BRK)
@@ -253,11 +253,14 @@ void tables_after(const struct op *o)
 	unmapped(pg, n);
 }
 
-/* Is there all that a page table maps in a range of the operation? */
+/*
+ * Can the operation make, split or move huge guards as a whole? To count takes longer than
+ * most operations, so it is not done after each.
+ */
 bool tables_concerned(const struct op *o)
 {
 	uint32_t range[2][2];
-	int n = op_ranges(o, range);
+	int n = op_tables(o) & (T_POISON | T_UNPOISON | T_MOVE) ? op_ranges(o, range) : 0;
 
 	for (int i = 0; i < n; i++) {
 		const uint32_t ahead = -(uint32_t)(rt_addr(range[i][0]) / rt_psz) % rt_ppt;
