@@ -243,6 +243,26 @@ static void enter(const char *group)
 		cannot("entering the control group");
 }
 
+/* At its limit, a group cannot open a file, so open the one of the limit before */
+static int open_limit(const char *group)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/memory.max", group);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		cannot("memory.max");
+	return fd;
+}
+
+static void lift_limit(int fd)
+{
+	if (write(fd, "max", 3) != 3)
+		cannot("memory.max");
+	close(fd);
+}
+
 static void in_memcg(const char *group)
 {
 	/* Contents at 1/16 of the range and near its end: both are freed for page tables */
@@ -250,10 +270,16 @@ static void in_memcg(const char *group)
 	unsigned long tables, first = 0, last = 0;
 	bool torn = false;
 	unsigned char *p;
-	int err;
+	int err, fd;
 
 	enter(group);
 	/* No process in the group can be killed, so the allocation fails */
+	/*
+	 * No page of ours may have to be copied at the limit: a page fault that gets no
+	 * memory is tried again for ever, as nothing here can be killed.
+	 */
+	if (mlockall(MCL_CURRENT) || munlockall())
+		cannot("mlockall");
 	if (!put("/proc/self", "oom_score_adj", "-1000"))
 		cannot("oom_score_adj");
 	p = map(RANGE);
@@ -265,10 +291,9 @@ static void in_memcg(const char *group)
 		 24 * MIB))
 		cannot("memory.max");
 
+	fd = open_limit(group);
 	err = madvise(p, RANGE, MADV_GUARD_POISON) ? errno : 0;
-	/* At its limit, the group cannot open a file of /proc either */
-	if (!put(group, "memory.max", "max"))
-		cannot("memory.max");
+	lift_limit(fd);
 	tables = own("VmPTE");
 	check(err == ENOMEM, "POISON in a group at its limit: %s", strerror(err));
 	check(tables > 4096 && tables < 65536, "it made progress: %lu kB of page tables", tables);
@@ -309,15 +334,15 @@ static void in_pieces(const char *group)
 	const size_t length = 8 * GIB;
 	unsigned char *room = map(length + HUGE), *p = room + (-(uintptr_t)room & (HUGE - 1));
 	size_t at, got;
-	int err = 0;
+	int err = 0, fd;
 
 	if (!put(group, "memory.max", "%lu", number_only("/sys/fs/cgroup/failures/memory.current") +
 		 8 * MIB))
 		cannot("memory.max");
+	fd = open_limit(group);
 	for (got = 0; got < length && !err; got += HUGE)
 		err = madvise(p + got, HUGE - PAGE, MADV_GUARD_POISON) ? errno : 0;
-	if (!put(group, "memory.max", "max"))
-		cannot("memory.max");
+	lift_limit(fd);
 	check(err == ENOMEM && got > 64 * MIB, "in pieces: %s after %zu MiB", strerror(err),
 	      got / MIB);
 	got -= HUGE;
