@@ -197,6 +197,7 @@ static struct rule rule_unpack(u64 v)
 static struct {
 	u64 key, rule;
 } cache[CACHE];
+
 /* Reading call frame information: it is not trusted, but it is mapped. */
 
 struct reader {

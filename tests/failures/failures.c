@@ -273,13 +273,13 @@ static void in_memcg(const char *group)
 	int err, fd;
 
 	enter(group);
-	/* No process in the group can be killed, so the allocation fails */
 	/*
-	 * No page of ours may have to be copied at the limit: a page fault that gets no
-	 * memory is tried again for ever, as nothing here can be killed.
+	 * Copy now what fork() shares: a page fault that gets no memory at the limit is
+	 * tried again for ever, as no process in the group can be killed.
 	 */
 	if (mlockall(MCL_CURRENT) || munlockall())
 		cannot("mlockall");
+	/* For the same reason, the allocation of POISON fails */
 	if (!put("/proc/self", "oom_score_adj", "-1000"))
 		cannot("oom_score_adj");
 	p = map(RANGE);
