@@ -219,7 +219,8 @@ static u64 get(struct reader *r, u32 n)
 	return v;
 }
 
-static u64 get_uleb(struct reader *r)
+/* LEB128; @sign for numbers that have one */
+static u64 get_leb(struct reader *r, bool sign)
 {
 	u64 v = 0;
 	u32 shift = 0;
@@ -231,24 +232,19 @@ static u64 get_uleb(struct reader *r)
 			v |= (u64)(b & 0x7f) << shift;
 		shift += 7;
 	} while (b & 0x80);
+	if (sign && shift < 64 && b & 0x40)
+		v |= -1UL << shift;
 	return v;
+}
+
+static u64 get_uleb(struct reader *r)
+{
+	return get_leb(r, false);
 }
 
 static s64 get_sleb(struct reader *r)
 {
-	u64 v = 0;
-	u32 shift = 0;
-	u8 b;
-
-	do {
-		b = get(r, 1);
-		if (shift < 64)
-			v |= (u64)(b & 0x7f) << shift;
-		shift += 7;
-	} while (b & 0x80);
-	if (shift < 64 && b & 0x40)
-		v |= -1UL << shift;
-	return v;
+	return get_leb(r, true);
 }
 
 static u64 get_encoded(struct reader *r, u8 enc, uintptr_t data)
