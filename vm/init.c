@@ -360,8 +360,9 @@ static void setup_root(void)
 		snprintf(tag, sizeof(tag), "rw%d", i);
 		snprintf(path, sizeof(path), "/new%s", job.rw[i]);
 		mkdirs(path);
+		/* With a cache, what is read while it is written may be lost. */
 		need_mount(tag, path, "9p", 0,
-			   "trans=virtio,version=9p2000.L,msize=262144,cache=mmap" XATTR,
+			   "trans=virtio,version=9p2000.L,msize=262144,cache=none" XATTR,
 			   "");
 	}
 
