@@ -42,6 +42,8 @@
 #include <unistd.h>
 
 #define MAX 256
+/* The exit of a large process takes seconds under emulation. */
+#define UNKILLABLE_MS 120000
 
 static struct {
 	char *nonce, *cwd, *swap;
@@ -540,6 +542,30 @@ static void heed(int pty)
 		sysrq("wl");
 }
 
+/* Wait for all that was killed; a process that does not die fails the run. */
+static void reap(void)
+{
+	struct pollfd p = { .fd = self_pipe[0], .events = POLLIN };
+	char drop[64];
+
+	for (;;) {
+		pid_t w;
+
+		while (read(self_pipe[0], drop, sizeof(drop)) > 0)
+			;
+		while ((w = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+		if (w < 0)
+			return;
+		if (!poll(&p, 1, UNKILLABLE_MS)) {
+			log_line("<4>vm: BUG: a process lives on %d s after SIGKILL",
+				 UNKILLABLE_MS / 1000);
+			sysrq("wl");
+			return;
+		}
+	}
+}
+
 static int open_pty(int *slave)
 {
 	struct winsize w = { .ws_row = job.rows, .ws_col = job.cols };
@@ -629,8 +655,7 @@ static int run(unsigned long long *nout, unsigned long long *nerr)
 	 * complaints of its exit.
 	 */
 	kill(-1, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	reap();
 	for (i = 0; i < 2; i++) {
 		int fd = i ? e[0] : job.tty ? pty : o[0];
 
