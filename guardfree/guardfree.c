@@ -14,12 +14,14 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define VERSION "1.0"
@@ -33,6 +35,8 @@ struct module {
 	struct module *next;
 	char *path;
 	struct backtrace_state *state;
+	struct backtrace_state *fetched;	/* of its debug information, from a server */
+	bool asked;
 	Elf64_Phdr *phdr;
 	int phdrs;
 };
@@ -115,6 +119,100 @@ static void on_symbol(void *data, uintptr_t pc, const char *name, uintptr_t valu
 		a->symbol = name;
 }
 
+/* The library, and what else belongs to it: beside this program, or where it is installed to */
+static bool find_beside(const char *name, char *path, size_t size)
+{
+	static const char *const places[] = {
+		"", "../lib/", "../lib/guardfree/", "../lib64/",
+#if defined(__x86_64__)
+		"../lib/x86_64-linux-gnu/guardfree/",
+#elif defined(__aarch64__)
+		"../lib/aarch64-linux-gnu/guardfree/",
+#endif
+	};
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+	size_t i;
+
+	if (n <= 0)
+		return false;
+	self[n] = 0;
+	slash = strrchr(self, '/');
+	if (!slash)
+		return false;
+	slash[1] = 0;
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (snprintf(path, size, "%s%s%s", self, places[i], name) < (int)size &&
+		    !access(path, R_OK))
+			return true;
+	}
+	return false;
+}
+
+static int has_file(void *data, uintptr_t pc, const char *file, int line, const char *function)
+{
+	(void)pc;
+	(void)line;
+	(void)function;
+	*(bool *)data |= file != NULL;
+	return 0;
+}
+
+static const char *missing;	/* why there are no more names */
+
+/* The path is the first line of what the program beside this one prints. */
+static struct backtrace_state *fetch(const char *module)
+{
+	char finder[PATH_MAX], *argv[] = { finder, (char *)module, NULL }, *path = NULL;
+	struct backtrace_state *state = NULL;
+	posix_spawn_file_actions_t actions;
+	int fd[2], status = 0;
+	size_t room = 0;
+	FILE *from;
+	pid_t pid;
+
+	if (!find_beside("guardfree-debuginfod", finder, sizeof(finder))) {
+		missing = "guardfree-debuginfod is not installed";
+		return NULL;
+	}
+	if (pipe2(fd, O_CLOEXEC) || !(from = fdopen(fd[0], "r")))
+		return NULL;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, fd[1], 1);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	if (!posix_spawn(&pid, finder, &actions, NULL, argv, environ)) {
+		close(fd[1]);
+		if (getline(&path, &room, from) > 1) {
+			path[strcspn(path, "\n")] = 0;
+			state = backtrace_create_state(strdup(path), 0, quiet, NULL);
+		}
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+			missing = "libdebuginfod.so.1 is not there, so debuginfod=1 fetches nothing";
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	free(path);
+	fclose(from);
+	return state;
+}
+
+/* Where to look an address up: in the module, or in what a server has of it */
+static struct backtrace_state *state_of(struct module *m, unsigned long addr)
+{
+	bool known = !getenv("DEBUGINFOD_URLS");
+
+	if (!m->asked && !known)
+		backtrace_pcinfo(m->state, addr, has_file, quiet, &known);
+	if (!m->asked && !known) {
+		m->asked = true;
+		m->fetched = fetch(m->path);
+	}
+	return m->fetched ? m->fetched : m->state;
+}
+
 static int symbolize(void)
 {
 	char *line = NULL, *path;
@@ -160,8 +258,10 @@ static int symbolize(void)
 			}
 		}
 		if (m && m->state) {
-			backtrace_syminfo(m->state, addr, on_symbol, quiet, &a);
-			backtrace_pcinfo(m->state, addr, on_line, quiet, &a);
+			struct backtrace_state *state = state_of(m, addr);
+
+			backtrace_syminfo(state, addr, on_symbol, quiet, &a);
+			backtrace_pcinfo(state, addr, on_line, quiet, &a);
 			if (!a.lines && a.symbol)
 				say(a.symbol, NULL, 0);
 		}
@@ -169,6 +269,8 @@ static int symbolize(void)
 		free(all[i].path);
 	}
 	free(all);
+	if (missing)
+		printf("!\t%s\n", missing);
 	return fflush(stdout) ? 1 : 0;
 }
 
@@ -203,37 +305,6 @@ static int fail(const char *what, const char *why)
 {
 	fprintf(stderr, "guardfree: %s: %s\n", what, why);
 	return 125;
-}
-
-/* The library: beside this program, or where it is installed to. */
-static bool find_library(char *path, size_t size)
-{
-	static const char *const places[] = {
-		"", "../lib/", "../lib/guardfree/", "../lib64/",
-#if defined(__x86_64__)
-		"../lib/x86_64-linux-gnu/guardfree/",
-#elif defined(__aarch64__)
-		"../lib/aarch64-linux-gnu/guardfree/",
-#endif
-	};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-	size_t i;
-
-	if (n <= 0)
-		return false;
-	self[n] = 0;
-	slash = strrchr(self, '/');
-	if (!slash)
-		return false;
-	slash[1] = 0;
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		if (snprintf(path, size, "%s%slibguardfree.so", self, places[i]) < (int)size &&
-		    !access(path, R_OK))
-			return true;
-	}
-	return false;
 }
 
 static char *options;
@@ -319,7 +390,7 @@ int main(int argc, char **argv)
 	old = getenv("GUARDFREE_OPTIONS");
 	if (old && *old)
 		err |= add_option(old);
-	if (!find_library(library, sizeof(library)))
+	if (!find_beside("libguardfree.so", library, sizeof(library)))
 		return fail("libguardfree.so", "is not beside this program, nor in ../lib");
 	while ((c = getopt_long(argc, argv, "+o:sjl:n:b1kh", longs, NULL)) != -1) {
 		switch (c) {

@@ -18,6 +18,7 @@
 #include "out.h"
 #include "report.h"
 #include "slots.h"
+#include "symbol.h"
 #include "suppress.h"
 #include "sys.h"
 #include <limits.h>
@@ -62,6 +63,25 @@ static const char *variable(const char *name)
 	return found ? found + gf_strlen(name) : NULL;
 }
 
+static void want_debuginfod(void)
+{
+	static const char *const names[] = {
+		"DEBUGINFOD_URLS=", "DEBUGINFOD_CACHE_PATH=", "XDG_CACHE_HOME=", "HOME=",
+	};
+	const char *value = variable(names[0]);
+	u32 i;
+
+	if (!value || !*value) {
+		gf_say("debuginfod=1 fetches nothing, because DEBUGINFOD_URLS is not set");
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		value = variable(names[i]);
+		if (value)
+			gf_helper_variable(names[i], value);
+	}
+}
+
 /* It preloads a library of its own, whatever the tool. */
 static bool under_valgrind(void)
 {
@@ -96,6 +116,8 @@ void gf_init(void)
 	gf_suppressions_read();
 	if (gf_secure)
 		gf_opt.symbolize = 0;
+	if (gf_opt.debuginfod && gf_opt.symbolize)
+		want_debuginfod();
 	gf_probe();
 	valgrind = under_valgrind();
 	/* A static program has no other allocator, whatever is preloaded. */

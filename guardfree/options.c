@@ -85,6 +85,8 @@ static const struct option options[] = {
 	O(symbolizer, STRING, 0, 0, NULL, "that helper; default: the guardfree command beside the library"),
 	O(symbolizer_seconds, U32, 1, 3600, NULL,
 	  "of the processor's time for it; without an answer, the report goes without names"),
+	O(debuginfod, U32, 0, 1, NULL,
+	  "1 fetches debug information that is not installed from the servers of DEBUGINFOD_URLS"),
 	O(name, STRING, 0, 0, NULL, "what reports call themselves; tools look for AddressSanitizer"),
 	O(format, CHOICE, 0, 1, "text|json", "of reports and statistics"),
 	O(log, STRING, 0, 0, NULL, "append reports and messages to this file; %p is the process"),

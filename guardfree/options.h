@@ -41,6 +41,7 @@ struct gf_options {
 	u32 segv;
 	u32 symbolize;
 	u32 symbolizer_seconds;
+	u32 debuginfod;
 	u32 format;
 	u32 color;
 	u32 stats;

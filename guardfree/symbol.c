@@ -8,6 +8,7 @@
  * To the helper:	<offset in the file, hex> <path>\n	for each address
  * From it:		f\t<function>\t<file>\t<line>\n		inlined ones first
  *			.\t<address in the module, hex>\n	ends each
+ *			!\t<why names are missing>\n		after all, if so
  */
 #include "symbol.h"
 #include "elf.h"
@@ -204,6 +205,21 @@ static bool helper_path(char *path, size_t size)
 	return !gf_sys(SYS_faccessat, AT_FDCWD, path, 1);
 }
 
+static const char *helper_env[5];
+
+void gf_helper_variable(const char *name, const char *value)
+{
+	/* A copy, because the program may do with its own what it wants. */
+	static char text[4096];
+	static u32 len, n;
+	u32 size = gf_strlen(name) + gf_strlen(value) + 1;
+
+	if (n == ARRAY_SIZE(helper_env) - 1 || size > sizeof(text) - len)
+		return;
+	helper_env[n++] = text + len;
+	len += gf_snprintf(text + len, size, "%s%s", name, value) + 1;
+}
+
 struct spawn {
 	const char *path;
 	int fd;
@@ -212,7 +228,7 @@ struct spawn {
 static int spawned(void *arg)
 {
 	struct spawn *s = arg;
-	const char *argv[] = { "guardfree", "--symbolize", NULL }, *envp[] = { NULL };
+	const char *argv[] = { "guardfree", "--symbolize", NULL };
 	u64 none = 0;
 
 	gf_sys(SYS_dup3, s->fd, 0, 0);
@@ -220,7 +236,7 @@ static int spawned(void *arg)
 	gf_sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
 	/* The descriptors are a copy: none of the program's goes along. */
 	gf_sys(SYS_close_range, 2, ~0U, 0);
-	gf_sys(SYS_execve, s->path, argv, envp);
+	gf_sys(SYS_execve, s->path, argv, helper_env);
 	gf_sys(SYS_exit_group, 127);
 	return 0;
 }
@@ -374,6 +390,12 @@ sent:
 				break;
 			}
 		}
+	}
+	if (*p == '!' && p[1] && !s->missing[0]) {
+		for (i = 2; p[i] && p[i] != '\n'; i++)
+			;
+		p[i] = 0;
+		gf_snprintf(s->missing, sizeof(s->missing), "%s", p + 2);
 	}
 }
 

@@ -31,5 +31,7 @@ const char *gf_symbols_missing(const struct gf_symbols *s);
 /* The @k-th frame (inlined ones first) of pc[@i]; false if there is none. */
 bool gf_symbol(struct gf_symbols *s, u32 i, u32 k, struct gf_frame *f);
 void gf_self_path(char *buf, size_t size);
+/* A variable for the helper, "NAME=" and its value. Without any, it gets none. */
+void gf_helper_variable(const char *name, const char *value);
 
 #endif
