@@ -106,8 +106,8 @@ mkdir "$tmp/a dir"
 (
 	cd "$tmp/a dir" || exit
 	HOME=/some/home TERM=vt100 TMPDIR=$tmp NOT_PASSED=1 "$vm" --image "$image" -q \
-		--env 'TWO=two words' --env EMPTY= --env TERM=dumb -- \
-		sh -c 'pwd; id -u; echo "$HOME,$TERM,$TMPDIR,$TWO,${EMPTY-unset},${NOT_PASSED-unset}"
+		--env 'TWO=two words' --env THREE=a:b=c --env EMPTY= --env TERM=dumb -- \
+		sh -c 'pwd; id -u; echo "$HOME,$TERM,$TMPDIR,$TWO,$THREE,${EMPTY-unset},${NOT_PASSED-unset}"
 			printf "<%s>" "$@"; cat; echo; uname -n; nproc; cat /sys/class/net/lo/flags
 			stat -f -c %T /tmp /dev/shm /sys/fs/cgroup /sys/kernel/debug' \
 		_ '' 'a  b' '*' "it's
@@ -116,7 +116,7 @@ two lines" </dev/null >"$tmp/said" 2>"$tmp/err"
 cat >"$tmp/want" <<END
 $tmp/a dir
 0
-/some/home,dumb,/tmp,two words,,unset
+/some/home,dumb,/tmp,two words,a:b=c,,unset
 <><a  b><*><it's
 two lines>
 guest
