@@ -17,7 +17,7 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 
-#define ALT_SIZE	(64UL << 10)
+#define ALT_SIZE	(PAGE + round_up(60UL << 10, PAGE))
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ	51
 #endif

@@ -13,7 +13,7 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-struct gf_area gf_heap = { .step = UNIT, .what = "objects" };
+struct gf_area gf_heap = { .what = "objects" };
 struct gf_area gf_meta = { .step = 64 << 10, .what = "records of objects" };
 struct gf_area gf_units = { .step = 64 << 10, .what = "records of chunks" };
 struct gf_area gf_depot = { .step = 256 << 10, .what = "stacks" };
@@ -90,6 +90,7 @@ bool gf_place(bool small)
 		gf_alts.max = alts;
 		gf_heap.base = gf_alts.base + alts + gap;
 		gf_heap.max = heap;
+		gf_heap.step = UNIT;
 		return true;
 	}
 	return false;

@@ -7,7 +7,7 @@
 
 #include "sys.h"
 
-#define UNIT_SHIFT	20
+#define UNIT_SHIFT	(PAGE_SHIFT + 8)
 #define UNIT		(1UL << UNIT_SHIFT)	/* what the heap is dealt out in */
 #define REC_SHIFT	6	/* of the size of an object's record */
 

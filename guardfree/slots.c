@@ -2,7 +2,7 @@
 /*
  * Where objects lie.
  *
- * The heap is one mapping that grows. It is dealt out in units of 1 MiB: to
+ * The heap is one mapping that grows. It is dealt out in units of 256 pages: to
  * chunks of slots of one size, and to spans for what is too large for a slot.
  *
  *	chunk:	guard | pages | guard | pages | guard ...

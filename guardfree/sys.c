@@ -12,6 +12,9 @@
 #define FUTEX_WAKE_PRIVATE 129
 
 struct gf_counts gf_calls;
+#ifdef __aarch64__
+u32 gf_page_shift = 12;
+#endif
 
 /* Locks: 0 free, 1 held, 2 held and somebody may wait. */
 
