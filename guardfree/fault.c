@@ -232,6 +232,23 @@ static void registers(const ucontext_t *uc, struct gf_regs *r)
 #endif
 }
 
+#if !defined(__x86_64__)
+/* What the processor said of the fault, among the records behind the registers; or 0 */
+static u64 esr_of(const ucontext_t *uc)
+{
+	const u8 *at = (const u8 *)uc->uc_mcontext.__reserved;
+	const u8 *end = at + sizeof(uc->uc_mcontext.__reserved);
+	const struct esr_context *esr = (const void *)at;
+
+	for (; at + sizeof(*esr) <= end && esr->head.size; esr = (const void *)at) {
+		if (esr->head.magic == ESR_MAGIC)
+			return esr->esr;
+		at += esr->head.size;
+	}
+	return 0;
+}
+#endif
+
 static void describe_access(struct gf_report *r, const ucontext_t *uc)
 {
 	uintptr_t words[3] = { 0 };
@@ -246,7 +263,13 @@ static void describe_access(struct gf_report *r, const ucontext_t *uc)
 		return;
 	}
 #else
-	(void)uc;
+	/* Bits of ESR_EL1: 31-26 the class, an instruction abort or not; 6 a write */
+	if (esr_of(uc) >> 27 == 0x20 >> 1) {
+		r->access = ACCESS_EXEC;
+		return;
+	}
+	if (esr_of(uc) & 1 << 6)
+		r->access = ACCESS_WRITE;
 #endif
 	for (i = 0; i < 2; i++) {
 		if (!gf_peek(r->regs.pc + i * 8, &words[i]))

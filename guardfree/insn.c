@@ -192,6 +192,54 @@ u32 gf_access_size(const u8 *insn, u32 len)
 	return 0;
 }
 
+#elif defined(__aarch64__)
+
+/* LD1 to LD4, ST1 to ST4: of whole registers, and of one element of each */
+static u32 size_structures(u32 insn)
+{
+	static const u8 registers[16] = { [0] = 4, [2] = 4, [4] = 3, [6] = 3, [7] = 1, [8] = 2, [10] = 2 };
+	u32 scale = insn >> 14 & 3, elements = (insn >> 12 & 2) + (insn >> 21 & 1) + 1;
+
+	if (!(insn >> 24 & 1))
+		return registers[insn >> 12 & 15] * (8 << (insn >> 30 & 1));
+	if (scale == 3)		/* to all elements */
+		scale = insn >> 10 & 3;
+	else if (scale == 2 && insn >> 10 & 1)
+		scale = 3;
+	return elements << scale;
+}
+
+/* By the table "Loads and Stores" of the architecture: bits 29-27 are the kind */
+u32 gf_access_size(const u8 *bytes, u32 len)
+{
+	u32 insn, size, vector, middle;
+
+	if (len < 4)
+		return 0;
+	insn = bytes[0] | bytes[1] << 8 | bytes[2] << 16 | (u32)bytes[3] << 24;
+	size = insn >> 30;
+	vector = insn >> 26 & 1;
+	middle = insn >> 24 & 3;
+	switch (insn >> 27 & 7) {
+	case 1:
+		if (vector)
+			return size & 2 ? 0 : size_structures(insn);
+		/* Exclusive, ordered, compare and swap: bit 21 is for pairs, or CAS */
+		if (middle)
+			return 0;
+		return insn >> 21 & 1 && !(insn >> 23 & 1) ? 8 << (size & 1) : 1 << size;
+	case 3:
+		if (middle)
+			return vector || middle != 1 || insn >> 10 & 3 ? 0 : 1 << size;
+		return vector ? 4 << size : size == 1 ? 8 : size == 3 ? 0 : 4;
+	case 5:
+		return vector ? 8 << size : size & 2 ? 16 : 8;
+	case 7:
+		return 1 << (vector ? (insn >> 23 & 1) << 2 | size : size);
+	}
+	return 0;
+}
+
 #else
 
 u32 gf_access_size(const u8 *insn, u32 len)

@@ -48,7 +48,7 @@ static NOINLINE void lose(size_t n)
 /* The frame pointer has it while another object is allocated. */
 static NOINLINE void lose_in_register(void)
 {
-	void *p = get(90);
+	void *p __attribute__((unused)) = get(90);
 
 #if defined(__x86_64__)
 	__asm__ volatile("push %%rbp\n\tpush %%rbp\n\tmov %0, %%rbp\n\tmov $64, %%edi\n\t"
