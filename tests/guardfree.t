@@ -13,29 +13,6 @@ make -s -C guardfree tests >"$out" 2>&1
 verdict $? 'guardfree: library, command and tests are built'
 [ "$failed" = 0 ] || done_testing
 
-# tests_in WHERE COMMAND...: prints its TAP with new numbers, and WHERE before each name
-tests_in() {
-	where=$1
-	shift
-	"$@" >"$tmp/tap" 2>"$tmp/err"
-	status=$?
-	while IFS= read -r line; do
-		case $line in
-		'ok '*) ok "$where: ${line#*- }" ;;
-		'not ok '*)
-			: >"$out"
-			not_ok "$where: ${line#*- }"
-			;;
-		'#'*) echo "$line" ;;
-		esac
-	done <"$tmp/tap"
-	cp "$tmp/err" "$out"
-	tail -n 5 "$tmp/tap" >>"$out"
-	said=$(grep -c -E '^(not )?ok ' "$tmp/tap")
-	{ [ "$status" = 0 ] || [ "$status" = 1 ]; } && grep -q "^1\.\.$said\$" "$tmp/tap"
-	verdict $? "$where: ran to its end"
-}
-
 if build/guardfree/guardfree -o method=guard -o verbose=1 /bin/true 2>&1 |
 	grep -q 'guards by MADV_GUARD_POISON'; then
 	tests_in native guardfree/tests/run native

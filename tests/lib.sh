@@ -102,6 +102,29 @@ debian_sources() {
 	apt-config dump | grep '^Acquire::' >"$tmp/acquire"
 }
 
+# tests_in WHERE COMMAND...: prints its TAP with new numbers, and WHERE before each name
+tests_in() {
+	where=$1
+	shift
+	"$@" >"$tmp/tap" 2>"$tmp/err"
+	status=$?
+	while IFS= read -r line; do
+		case $line in
+		'ok '*) ok "$where: ${line#*- }" ;;
+		'not ok '*)
+			: >"$out"
+			not_ok "$where: ${line#*- }"
+			;;
+		'#'*) echo "$line" ;;
+		esac
+	done <"$tmp/tap"
+	cp "$tmp/err" "$out"
+	tail -n 5 "$tmp/tap" >>"$out"
+	said=$(grep -c -E '^(not )?ok ' "$tmp/tap")
+	{ [ "$status" = 0 ] || [ "$status" = 1 ]; } && grep -q "^1\.\.$said\$" "$tmp/tap"
+	verdict $? "$where: ran to its end"
+}
+
 need_tree() {
 	for ref in base series; do
 		git -C "$tree" rev-parse -q --verify "$ref^{commit}" >/dev/null 2>&1 ||
