@@ -2,10 +2,11 @@
 /*
  * The stack of a caller, without frame pointers, cheaply enough to be taken at
  * each malloc and free. The call frame information of an address is worked out
- * once, and reduced to what x86 code really does: the frame begins at an offset
- * from the stack or the frame pointer, the return address lies below that, the
- * caller's frame pointer is kept somewhere or not touched. That is one word,
- * and it is cached by address, without locks.
+ * once, and reduced to what code really does: the frame begins at an offset
+ * from the stack or the frame pointer, the caller's frame pointer is kept
+ * somewhere or not touched. The return address lies below the frame's begin on
+ * x86; on arm64 behind that frame pointer, at a place of its own, or in lr. That
+ * is one word, and it is cached by address, without locks.
  *
  * Every word of the stack is read by gf_peek(), which may fail: information
  * that is wrong or outdated costs frames of a report, and never the program.
@@ -15,6 +16,7 @@
 #include "options.h"
 #include <dlfcn.h>
 #include <link.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <ucontext.h>
@@ -152,6 +154,11 @@ static bool step_fp(struct gf_regs *r, uintptr_t top, struct trail *t)
 		return false;
 	r->pc = pc;
 	r->sp = fp + 16;
+#if defined(__aarch64__)
+	/* The frame goes on above its frame pointer. */
+	r->by_fp = true;
+	r->lr = 0;
+#endif
 	t->fp_at = fp;
 	return true;
 }
@@ -164,10 +171,17 @@ void gf_unwind_forget(void)
 	fetch_add(&generation, 1);
 }
 
+/* The numbers of registers in call frame information */
 #if defined(__x86_64__)
+enum { FP = 6, SP = 7, RA = 16 };
+#else
+enum { FP = 29, SP = 31, RA = 30 };
+#endif
+#define RA_NOT_SET	1	/* as an offset */
 
 enum { CFA_END, CFA_SP, CFA_FP, CFA_FP_DEREF, CFA_SIGNAL, CFA_UNKNOWN };
-enum { FP_SAME, FP_AT_CFA, FP_AT_FP };
+/* On arm64 the return address is in lr with FP_SAME, at fp_off with FP_SAME_RA_AT. */
+enum { FP_SAME, FP_AT_CFA, FP_AT_FP, FP_SAME_RA_AT };
 
 #define OFF_MAX	(1 << 27)
 
@@ -370,7 +384,7 @@ struct state {
 	s64 ra_off;
 };
 
-/* breg6 N, or breg6 N deref */
+/* The frame pointer and N, as an address or what is there */
 static bool simple_expr(struct reader *r, s64 *off, bool *deref)
 {
 	u64 len = get_uleb(r);
@@ -383,7 +397,7 @@ static bool simple_expr(struct reader *r, s64 *off, bool *deref)
 	e = (struct reader){ .p = r->p, .end = r->p + len };
 	r->p += len;
 	*deref = false;
-	if (get(&e, 1) != 0x76)
+	if (get(&e, 1) != 0x70 + FP)	/* DW_OP_breg */
 		return false;
 	*off = get_sleb(&e);
 	if (e.p < e.end && *e.p == 0x06) {
@@ -395,11 +409,11 @@ static bool simple_expr(struct reader *r, s64 *off, bool *deref)
 
 static void offset_rule(struct state *s, u64 reg, s64 off)
 {
-	if (reg == 6) {
+	if (reg == FP) {
 		s->fp = FP_AT_CFA;
 		s->fp_off = off;
 		s->fp_bad = false;
-	} else if (reg == 16) {
+	} else if (reg == RA) {
 		s->ra_off = off;
 		s->ra_undefined = false;
 	}
@@ -455,31 +469,36 @@ static void run(struct reader *r, struct state *s, const struct state *initial, 
 		case 0x06:	/* restore_extended */
 			reg = get_uleb(r);
 restore:
-			if (reg == 6) {
+			if (reg == FP) {
 				s->fp = initial->fp;
 				s->fp_off = initial->fp_off;
 				s->fp_bad = initial->fp_bad;
-			} else if (reg == 16) {
+			} else if (reg == RA) {
 				s->ra_off = initial->ra_off;
 				s->ra_undefined = initial->ra_undefined;
 			}
 			break;
 		case 0x07:	/* undefined */
 			reg = get_uleb(r);
-			if (reg == 16)
+			if (reg == RA)
 				s->ra_undefined = true;
-			if (reg == 6)
+			if (reg == FP)
 				s->fp_bad = true;
 			break;
 		case 0x08:	/* same_value */
-			if (get_uleb(r) == 6)
+			reg = get_uleb(r);
+			if (reg == FP)
 				s->fp = FP_SAME;
+			else if (reg == RA)
+				s->ra_off = RA_NOT_SET;
 			break;
 		case 0x09:	/* register */
 			reg = get_uleb(r);
 			get_uleb(r);
-			if (reg == 6)
+			if (reg == FP)
 				s->fp_bad = true;
+			else if (reg == RA)
+				s->cfa_bad = true;
 			break;
 		case 0x0a:
 			if (nkept < ARRAY_SIZE(kept))
@@ -510,21 +529,21 @@ restore:
 			break;
 		case 0x0f:	/* def_cfa_expression */
 			s->cfa_bad = !simple_expr(r, &off, &deref) || !deref;
-			s->cfa_reg = 6;
+			s->cfa_reg = FP;
 			s->cfa_off = off;
 			s->cfa_deref = true;
 			break;
 		case 0x10:	/* expression */
 			reg = get_uleb(r);
 			if (simple_expr(r, &off, &deref) && !deref) {
-				if (reg == 6) {
+				if (reg == FP) {
 					s->fp = FP_AT_FP;
 					s->fp_off = off;
 				}
-			} else if (reg == 6) {
+			} else if (reg == FP) {
 				s->fp_bad = true;
 			}
-			if (reg == 16)
+			if (reg == RA)
 				s->cfa_bad = true;
 			break;
 		case 0x14: case 0x15: case 0x16:	/* val_offset, val_expression */
@@ -536,6 +555,8 @@ restore:
 			else
 				simple_expr(r, &off, &deref);
 			break;
+		case 0x2d:	/* arm64: the return address is signed, or is no longer */
+			break;
 		case 0x2e:	/* GNU_args_size */
 			get_uleb(r);
 			break;
@@ -543,6 +564,27 @@ restore:
 			r->bad = true;
 		}
 	}
+}
+
+/* Is it where step_cfi() looks? On arm64, with the frame pointer says where. */
+static bool return_address_known(struct state *s)
+{
+#if defined(__x86_64__)
+	return s->ra_off == -8;
+#else
+	if (s->fp_bad)
+		s->fp = FP_SAME;
+	if (s->fp == FP_AT_CFA)
+		return s->ra_off == s->fp_off + 8;
+	if (s->fp != FP_SAME)
+		return false;
+	if (s->ra_off != RA_NOT_SET) {
+		s->fp = FP_SAME_RA_AT;
+		s->fp_bad = false;
+		s->fp_off = s->ra_off;
+	}
+	return true;
+#endif
 }
 
 static struct rule rule_find(uintptr_t pc)
@@ -623,7 +665,7 @@ static struct rule rule_find(uintptr_t pc)
 			return rule;
 		r.p += aug_len;
 	}
-	s.ra_off = 1;		/* not set */
+	s.ra_off = RA_NOT_SET;
 	run(&c, &s, &s, 0, UINTPTR_MAX, code_align, data_align, enc);
 	initial = s;
 	run(&r, &s, &initial, begin, pc, code_align, data_align, enc);
@@ -633,12 +675,12 @@ static struct rule rule_find(uintptr_t pc)
 		rule.cfa = CFA_END;
 		return rule;
 	}
-	if (s.cfa_bad || s.ra_off != -8 || s.cfa_off < -OFF_MAX || s.cfa_off >= OFF_MAX ||
+	if (s.cfa_bad || !return_address_known(&s) || s.cfa_off < -OFF_MAX || s.cfa_off >= OFF_MAX ||
 	    s.fp_off < -OFF_MAX || s.fp_off >= OFF_MAX)
 		return rule;
-	if (s.cfa_reg == 7)
+	if (s.cfa_reg == SP)
 		rule.cfa = CFA_SP;
-	else if (s.cfa_reg == 6)
+	else if (s.cfa_reg == FP)
 		rule.cfa = s.cfa_deref ? CFA_FP_DEREF : CFA_FP;
 	else
 		return rule;
@@ -679,6 +721,102 @@ static struct rule rule_of(uintptr_t pc)
 	return rule;
 }
 
+/* Out of a signal handler: @uc is the ucontext. */
+static bool step_signal(struct gf_regs *r, uintptr_t uc, bool *exact, struct trail *t)
+{
+	uintptr_t regs = uc + offsetof(ucontext_t, uc_mcontext);
+
+	*exact = true;
+	t->n = WORDS_MAX + 1;
+	t->fp_at = 0;
+#if defined(__x86_64__)
+	regs += offsetof(mcontext_t, gregs);
+	return gf_peek(regs + REG_RIP * 8, &r->pc) &&
+	       gf_peek(regs + REG_RBP * 8, &r->fp) &&
+	       gf_peek(regs + REG_RSP * 8, &r->sp);
+#else
+	r->by_fp = false;
+	return gf_peek(regs + offsetof(mcontext_t, pc), &r->pc) &&
+	       gf_peek(regs + offsetof(mcontext_t, regs[29]), &r->fp) &&
+	       gf_peek(regs + offsetof(mcontext_t, regs[30]), &r->lr) &&
+	       gf_peek(regs + offsetof(mcontext_t, sp), &r->sp);
+#endif
+}
+
+static inline bool sp_known(const struct gf_regs *r)
+{
+#if defined(__x86_64__)
+	(void)r;
+	return true;
+#else
+	return !r->by_fp;
+#endif
+}
+
+#if defined(__x86_64__)
+
+/* Where the return address is, from @cfa on, and the frame pointer is to be */
+static bool step_return(struct gf_regs *r, uintptr_t cfa, const struct rule *rule,
+			struct trail *t, uintptr_t *pc)
+{
+	if (cfa <= r->sp || !trail_peek(t, cfa - 8, pc))
+		return false;
+	if (rule->fp == FP_AT_CFA) {
+		t->fp_at = cfa + rule->fp_off;
+	} else if (rule->fp == FP_AT_FP) {
+		if (!trail_fp(t, r))
+			return false;
+		t->fp_at = r->fp + rule->fp_off;
+	}
+	return true;
+}
+
+/* The trampoline has information of its own. */
+static bool is_trampoline(uintptr_t pc)
+{
+	(void)pc;
+	return false;
+}
+
+#else
+
+/* Without the signature that it may have */
+static uintptr_t plain(uintptr_t ra)
+{
+	register uintptr_t lr __asm__("x30") = ra;
+
+	__asm__("hint #7" : "+r"(lr));	/* xpaclri */
+	return lr;
+}
+
+static bool step_return(struct gf_regs *r, uintptr_t cfa, const struct rule *rule,
+			struct trail *t, uintptr_t *pc)
+{
+	if (rule->fp == FP_SAME) {
+		*pc = plain(r->lr);
+		r->lr = 0;
+		return cfa >= r->sp && *pc;
+	}
+	r->lr = 0;
+	r->by_fp = false;
+	if (cfa <= r->sp || !trail_peek(t, cfa + rule->fp_off + (rule->fp == FP_AT_CFA ? 8 : 0), pc))
+		return false;
+	if (rule->fp == FP_AT_CFA)
+		t->fp_at = cfa + rule->fp_off;
+	*pc = plain(*pc);
+	return true;
+}
+
+/* mov x8, #139 (rt_sigreturn); svc #0: the vDSO's, which has no information */
+static bool is_trampoline(uintptr_t pc)
+{
+	uintptr_t insns;
+
+	return gf_peek(pc, &insns) && insns == 0xd4000001d2801168;
+}
+
+#endif
+
 /* @at: an address in the calling instruction */
 static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact, struct trail *t)
 {
@@ -688,6 +826,8 @@ static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact
 	*exact = false;
 	switch (__builtin_expect(rule.cfa, CFA_SP)) {
 	case CFA_SP:
+		if (!sp_known(r))
+			return step_fp(r, top, t);
 		cfa = r->sp + rule.cfa_off;
 		break;
 	case CFA_FP:
@@ -699,53 +839,23 @@ static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact
 		if (!trail_fp(t, r) || !trail_peek(t, r->fp + rule.cfa_off, &cfa))
 			return false;
 		break;
-	case CFA_SIGNAL: {
-		/* The trampoline: the stack pointer is at the ucontext. */
-		uintptr_t regs = r->sp + offsetof(ucontext_t, uc_mcontext.gregs);
-
-		*exact = true;
-		t->n = WORDS_MAX + 1;
-		t->fp_at = 0;
-		return gf_peek(regs + REG_RIP * 8, &r->pc) &&
-		       gf_peek(regs + REG_RBP * 8, &r->fp) &&
-		       gf_peek(regs + REG_RSP * 8, &r->sp);
-	}
+	case CFA_SIGNAL:
+		/* The stack pointer is at the ucontext. */
+		return step_signal(r, r->sp, exact, t);
 	case CFA_UNKNOWN:	/* JIT or assembler: it may have a frame pointer */
+		/* The siginfo comes first. */
+		if (is_trampoline(r->pc))
+			return step_signal(r, r->sp + sizeof(siginfo_t), exact, t);
 		return step_fp(r, top, t);
 	default:
 		return false;
 	}
-	if (cfa <= r->sp || cfa - r->sp > FRAME_MAX || cfa > top)
+	if (cfa - r->sp > FRAME_MAX || cfa > top || !step_return(r, cfa, &rule, t, &pc))
 		return false;
-	if (!trail_peek(t, cfa - 8, &pc))
-		return false;
-	if (rule.fp == FP_AT_CFA) {
-		t->fp_at = cfa + rule.fp_off;
-	} else if (rule.fp == FP_AT_FP) {
-		if (!trail_fp(t, r))
-			return false;
-		t->fp_at = r->fp + rule.fp_off;
-	}
 	r->pc = pc;
 	r->sp = cfa;
 	return true;
 }
-
-#else
-
-static bool modules_known(void)
-{
-	return true;
-}
-
-static bool step_cfi(struct gf_regs *r, uintptr_t at, uintptr_t top, bool *exact, struct trail *t)
-{
-	(void)at;
-	*exact = false;
-	return step_fp(r, top, t);
-}
-
-#endif
 
 /* Goes on with @n frames. *@exact as in gf_unwind(), of the next one */
 static u32 unwind(struct gf_regs *r, uintptr_t top, bool *exact, uintptr_t *pc, u32 n, u32 max,

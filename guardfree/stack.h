@@ -9,6 +9,10 @@
 
 struct gf_regs {
 	uintptr_t pc, sp, fp;
+#ifdef __aarch64__
+	uintptr_t lr;		/* 0 if it is a caller's: its own return address is on the stack */
+	bool by_fp;		/* so sp is only a bound of it */
+#endif
 };
 
 /*
@@ -28,8 +32,13 @@ void gf_unwind_forget(void);
 extern bool gf_constructed;	/* libc is set up, its list of modules too */
 
 /* The registers of the caller of the function that this is used in */
+#ifdef __x86_64__
+#define GF_CALLER_SP(fa)	((uintptr_t)((fa) + 2))
+#else
+#define GF_CALLER_SP(fa)	((uintptr_t)__builtin_dwarf_cfa())
+#endif
 #define GF_CALLER() ({							\
 	uintptr_t *fa_ = __builtin_frame_address(0);			\
-	(struct gf_regs){ .pc = fa_[1], .sp = (uintptr_t)(fa_ + 2), .fp = fa_[0] }; })
+	(struct gf_regs){ .pc = fa_[1], .sp = GF_CALLER_SP(fa_), .fp = fa_[0] }; })
 
 #endif
