@@ -27,9 +27,9 @@ struct kernel_action {
 	u64 mask;
 };
 
+/* These very bytes are what debuggers and unwinders know a signal frame by. */
 #if defined(__x86_64__)
 #define RESTORER 0x04000000
-/* These very bytes are what debuggers and unwinders know a signal frame by. */
 __asm__(".text\n"
 	"	nop\n"
 	".hidden gf_restorer\n"
@@ -39,11 +39,19 @@ __asm__(".text\n"
 	"	mov $15, %rax\n"
 	"	syscall\n"
 	".size gf_restorer, . - gf_restorer\n");
-void gf_restorer(void) __attribute__((visibility("hidden")));
 #else
 #define RESTORER 0
-#define gf_restorer NULL
+__asm__(".text\n"
+	"	nop\n"
+	".hidden gf_restorer\n"
+	".globl gf_restorer\n"
+	".type gf_restorer, @function\n"
+	"gf_restorer:\n"
+	"	mov x8, #139\n"
+	"	svc #0\n"
+	".size gf_restorer, . - gf_restorer\n");
 #endif
+void gf_restorer(void) __attribute__((visibility("hidden")));
 
 /* What the program wants of SIGSEGV, of SIGBUS */
 static struct sigaction users[2];
@@ -97,9 +105,43 @@ static void default_action(int sig)
 		gf_sys(SYS_exit_group, 128 + sig);
 }
 
+static bool within(uintptr_t at, const void *start, size_t size)
+{
+	return start && at - (uintptr_t)start < size;
+}
+
+/*
+ * The kernel's frame for a handler holds all that the return from it needs. It can be
+ * copied, as long as it knows where it is. enter() goes on in the program's handler,
+ * with the registers that the kernel gives it.
+ */
 #if defined(__x86_64__)
 
-/* From here on it is the program's handler, with the registers that the kernel gives it. */
+#define STACK(uc)	((uc)->uc_mcontext.gregs[REG_RSP])
+#define RED_ZONE	128	/* which the program may use below its stack pointer */
+
+/* return address | ucontext | siginfo | state of the floating point unit */
+static uintptr_t frame_of(const siginfo_t *info, const ucontext_t *uc, uintptr_t *end)
+{
+	const u8 *fp = (const u8 *)uc->uc_mcontext.fpregs;
+	u32 magic = 0, size = 512;
+
+	*end = (uintptr_t)(info + 1);
+	if (fp) {
+		memcpy(&magic, fp + 464, sizeof(magic));
+		if (magic == 0x46505853)	/* FP_XSTATE_MAGIC1: its size follows */
+			memcpy(&size, fp + 468, sizeof(size));
+		*end = (uintptr_t)fp + size;
+	}
+	return (uintptr_t)uc - 8;
+}
+
+static void frame_moved(ucontext_t *uc, uintptr_t by)
+{
+	if (uc->uc_mcontext.fpregs)
+		uc->uc_mcontext.fpregs = (void *)((uintptr_t)uc->uc_mcontext.fpregs + by);
+}
+
 __attribute__((noreturn))
 static void enter(void *handler, int sig, siginfo_t *info, ucontext_t *uc, uintptr_t frame)
 {
@@ -118,25 +160,76 @@ static void enter(void *handler, int sig, siginfo_t *info, ucontext_t *uc, uintp
 	__builtin_unreachable();
 }
 
-static bool within(uintptr_t at, const void *start, size_t size)
+#else
+
+#define STACK(uc)	((uc)->uc_mcontext.sp)
+#define RED_ZONE	0
+
+/* The record of the ucontext that begins with @magic, or NULL */
+static void *record(const ucontext_t *uc, u32 magic)
 {
-	return start && at - (uintptr_t)start < size;
+	u8 *at = (u8 *)uc->uc_mcontext.__reserved, *end = at + sizeof(uc->uc_mcontext.__reserved);
+	struct _aarch64_ctx *head;
+
+	for (; at + sizeof(*head) <= end; at += head->size) {
+		head = (void *)at;
+		if (head->magic == magic)
+			return head;
+		if (!head->size)
+			break;
+	}
+	return NULL;
 }
+
+/* siginfo | ucontext | what has no room in there */
+static uintptr_t frame_of(const siginfo_t *info, const ucontext_t *uc, uintptr_t *end)
+{
+	const struct extra_context *extra = record(uc, EXTRA_MAGIC);
+
+	*end = extra ? extra->datap + extra->size : (uintptr_t)(uc + 1);
+	return (uintptr_t)info;
+}
+
+static void frame_moved(ucontext_t *uc, uintptr_t by)
+{
+	struct extra_context *extra = record(uc, EXTRA_MAGIC);
+
+	if (extra)
+		extra->datap += by;
+}
+
+__attribute__((noreturn))
+static void enter(void *handler, int sig, siginfo_t *info, ucontext_t *uc, uintptr_t frame)
+{
+	register long x0 __asm__("x0") = sig;
+	register long x1 __asm__("x1") = (long)info;
+	register long x2 __asm__("x2") = (long)uc;
+	register long x9 __asm__("x9") = (long)frame;
+	register long x10 __asm__("x10") = uc->uc_mcontext.regs[29];
+	register long x11 __asm__("x11") = (long)gf_restorer;
+	register long x16 __asm__("x16") = (long)handler;
+
+	__asm__ volatile("mov sp, x9\n\t"
+			 "mov x29, x10\n\t"
+			 "mov x30, x11\n\t"
+			 "br x16"
+			 : : "r"(x0), "r"(x1), "r"(x2), "r"(x9), "r"(x10), "r"(x11), "r"(x16) : "memory");
+	__builtin_unreachable();
+}
+
+#endif
 
 /*
  * Calls the handler on the stack on which it would run without us: its own signal
  * stack if it wants that, else below where the program was. The kernel's frame is
- * there already, or is copied: it holds all that the return from it needs. It is
- *	return address | ucontext | siginfo | state of the floating point unit
+ * there already, or is copied.
  */
 static void call_user(const struct sigaction *act, int sig, siginfo_t *info, ucontext_t *uc)
 {
 	struct gf_tls *t = &gf_tls;
-	uintptr_t frame = (uintptr_t)uc - 8, sp = uc->uc_mcontext.gregs[REG_RSP], top, to, end;
-	const u8 *fp = (const u8 *)uc->uc_mcontext.fpregs;
+	uintptr_t end, frame = frame_of(info, uc, &end), sp = STACK(uc), top, to;
 	void *handler = act->sa_flags & SA_SIGINFO ? (void *)act->sa_sigaction :
 						     (void *)act->sa_handler;
-	u32 magic = 0, size = 512;
 
 	if (within(sp, uc->uc_stack.ss_sp, uc->uc_stack.ss_size))
 		enter(handler, sig, info, uc, frame);
@@ -147,17 +240,9 @@ static void call_user(const struct sigaction *act, int sig, siginfo_t *info, uco
 		top = (uintptr_t)t->user_alt + t->user_alt_size;
 	} else if (!(uc->uc_stack.ss_flags & SS_DISABLE) &&
 		   within(frame, uc->uc_stack.ss_sp, uc->uc_stack.ss_size)) {
-		/* ... and the program's red zone */
-		top = sp - 128;
+		top = sp - RED_ZONE;
 	} else {
 		enter(handler, sig, info, uc, frame);
-	}
-	end = (uintptr_t)(info + 1);
-	if (fp) {
-		memcpy(&magic, fp + 464, sizeof(magic));
-		if (magic == 0x46505853)	/* FP_XSTATE_MAGIC1: its size follows */
-			memcpy(&size, fp + 468, sizeof(size));
-		end = (uintptr_t)fp + size;
 	}
 	to = top - (end - frame);
 	to -= (to - frame) % 64;
@@ -166,23 +251,10 @@ static void call_user(const struct sigaction *act, int sig, siginfo_t *info, uco
 	memcpy((void *)to, (void *)frame, end - frame);
 	t->moving = false;
 	info = (siginfo_t *)((uintptr_t)info - frame + to);
-	uc = (ucontext_t *)(to + 8);
-	if (fp)
-		uc->uc_mcontext.fpregs = (void *)((uintptr_t)fp - frame + to);
+	uc = (ucontext_t *)((uintptr_t)uc - frame + to);
+	frame_moved(uc, to - frame);
 	enter(handler, sig, info, uc, to);
 }
-
-#else
-
-static void call_user(const struct sigaction *act, int sig, siginfo_t *info, ucontext_t *uc)
-{
-	if (act->sa_flags & SA_SIGINFO)
-		act->sa_sigaction(sig, info, uc);
-	else
-		act->sa_handler(sig);
-}
-
-#endif
 
 /* The program's handler, or the default action: at the same instruction. */
 static void pass_to_user(int sig, siginfo_t *info, ucontext_t *uc, int err)
@@ -229,28 +301,30 @@ static void registers(const ucontext_t *uc, struct gf_regs *r)
 	r->pc = uc->uc_mcontext.pc;
 	r->sp = uc->uc_mcontext.sp;
 	r->fp = uc->uc_mcontext.regs[29];
+	r->lr = uc->uc_mcontext.regs[30];
+	r->by_fp = false;
 #endif
 }
 
-#if !defined(__x86_64__)
-/* What the processor said of the fault, among the records behind the registers; or 0 */
-static u64 esr_of(const ucontext_t *uc)
+/* As if what was called, and did not come to anything, returned */
+static bool return_from(struct gf_regs *r)
 {
-	const u8 *at = (const u8 *)uc->uc_mcontext.__reserved;
-	const u8 *end = at + sizeof(uc->uc_mcontext.__reserved);
-	const struct esr_context *esr = (const void *)at;
-
-	for (; at + sizeof(*esr) <= end && esr->head.size; esr = (const void *)at) {
-		if (esr->head.magic == ESR_MAGIC)
-			return esr->esr;
-		at += esr->head.size;
-	}
-	return 0;
-}
+#if defined(__x86_64__)
+	if (!gf_peek(r->sp, &r->pc))
+		return false;
+	r->sp += 8;
+#else
+	r->pc = r->lr;
+	r->lr = 0;
 #endif
+	return true;
+}
 
 static void describe_access(struct gf_report *r, const ucontext_t *uc)
 {
+#if !defined(__x86_64__)
+	const struct esr_context *esr = record(uc, ESR_MAGIC);
+#endif
 	uintptr_t words[3] = { 0 };
 	u32 i, len = 0;
 
@@ -264,11 +338,11 @@ static void describe_access(struct gf_report *r, const ucontext_t *uc)
 	}
 #else
 	/* Bits of ESR_EL1: 31-26 the class, an instruction abort or not; 6 a write */
-	if (esr_of(uc) >> 27 == 0x20 >> 1) {
+	if (esr && esr->esr >> 27 == 0x20 >> 1) {
 		r->access = ACCESS_EXEC;
 		return;
 	}
-	if (esr_of(uc) & 1 << 6)
+	if (esr && esr->esr & 1 << 6)
 		r->access = ACCESS_WRITE;
 #endif
 	for (i = 0; i < 2; i++) {
@@ -377,8 +451,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 
 			r.pc[0] = r.regs.pc;
 			r.n = 1;
-			if (gf_peek(at.sp, &at.pc)) {
-				at.sp += 8;
+			if (return_from(&at)) {
 				r.n = 1 + gf_unwind(at, gf_tls.stack_top, false, r.pc + 1,
 						    GF_DEPTH_MAX - 1);
 			}
