@@ -58,8 +58,6 @@ const char *gf_function_at(uintptr_t pc)
 	return info.dli_sname;
 }
 
-#if defined(__x86_64__)
-
 static u64 bytes_at(uintptr_t at, u32 n)
 {
 	u64 v = 0;
@@ -71,6 +69,8 @@ static u64 bytes_at(uintptr_t at, u32 n)
 }
 
 /* The function that the call before this return address was of; "" if that cannot be seen */
+#if defined(__x86_64__)
+
 const char *gf_function_called(uintptr_t ret)
 {
 	uintptr_t to, word;
@@ -98,8 +98,33 @@ const char *gf_function_called(uintptr_t ret)
 
 const char *gf_function_called(uintptr_t ret)
 {
-	(void)ret;
-	return "";
+	uintptr_t to, page, word;
+	Dl_info info;
+	u32 insn;
+
+	/* It is in a module's code, so that its bytes are there. */
+	if (!dladdr || !dladdr((void *)(ret - 4), &info) || ret - 4 < (uintptr_t)info.dli_fbase)
+		return "";
+	insn = bytes_at(ret - 4, 4);
+	if (insn >> 26 != 0x25)		/* bl */
+		return "";
+	to = ret - 4 + ((s32)(insn << 6) >> 4);
+	if (!gf_peek(to & -8UL, &word) || !gf_peek((to + 8) & -8UL, &word))
+		return "";
+	/* An entry of the linkage table: bti, adrp x16 and ldr x17 */
+	page = to;
+	if ((u32)bytes_at(page, 4) == 0xd503245f)
+		page += 4;
+	insn = bytes_at(page, 4);
+	if ((insn & 0x9f00001f) == 0x90000010) {
+		s64 pages = (s64)((u64)(insn >> 5) << 45) >> 43 | (insn >> 29 & 3);
+
+		insn = bytes_at(page + 4, 4);
+		word = (page & -4096UL) + (pages << 12) + (insn >> 10 & 0xfff) * 8;
+		if ((insn & 0xffc003ff) == 0xf9400211 && gf_peek(word, &word))
+			to = word;
+	}
+	return gf_function_at(to);
 }
 
 #endif

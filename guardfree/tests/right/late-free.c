@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 	}
 	size = kb("VmSize:") - size;
 	rss = kb("VmRSS:") - rss;
-	if (size > n / 4 + 2000 || rss > n / 8 + 500)	/* records, and the heap's quarantine */
+	if (size > n / 4 + 5000 || rss > n / 8 + 500)	/* records, the heap's quarantine and a step of it */
 		printf("%ld kB of address space more, %ld kB of memory\n", size, rss);
 	else
 		puts("flat");
