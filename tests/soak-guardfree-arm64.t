@@ -24,7 +24,7 @@ if [ ! -e "$root/.whole" ]; then
 	# shellcheck disable=SC2086 # words
 	mmdebstrap --mode=root --variant=extract --architectures=arm64 --aptopt="$tmp/acquire" \
 		--include=dash,bash,busybox-static,coreutils,grep,sed,mawk,diffutils,findutils,util-linux \
-		--include=procps,python3,perl-base,make,binutils,libcap2-bin,libstdc++6,libasan8,libdebuginfod1 \
+		--include=mount,procps,python3,perl-base,make,binutils,libcap2-bin,libstdc++6,libasan8,libdebuginfod1 \
 		"$codename" "$root" $sources >"$out" 2>&1 &&
 		ln -sf mawk "$root/usr/bin/awk" && : >"$root/.whole"
 	verdict $? "$codename for arm64 is unpacked"
