@@ -192,7 +192,7 @@ u32 gf_access_size(const u8 *insn, u32 len)
 	return 0;
 }
 
-#elif defined(__aarch64__)
+#else
 
 /* LD1 to LD4, ST1 to ST4: of whole registers, and of one element of each */
 static u32 size_structures(u32 insn)
@@ -237,15 +237,6 @@ u32 gf_access_size(const u8 *bytes, u32 len)
 	case 7:
 		return 1 << (vector ? (insn >> 23 & 1) << 2 | size : size);
 	}
-	return 0;
-}
-
-#else
-
-u32 gf_access_size(const u8 *insn, u32 len)
-{
-	(void)insn;
-	(void)len;
 	return 0;
 }
 

@@ -566,7 +566,7 @@ restore:
 	}
 }
 
-/* Is it where step_cfi() looks? On arm64, with the frame pointer says where. */
+/* Is the return address where step_return() looks? On arm64, s->fp comes to say where. */
 static bool return_address_known(struct state *s)
 {
 #if defined(__x86_64__)
@@ -792,13 +792,13 @@ static uintptr_t plain(uintptr_t ra)
 static bool step_return(struct gf_regs *r, uintptr_t cfa, const struct rule *rule,
 			struct trail *t, uintptr_t *pc)
 {
+	r->by_fp = false;
 	if (rule->fp == FP_SAME) {
 		*pc = plain(r->lr);
 		r->lr = 0;
 		return cfa >= r->sp && *pc;
 	}
 	r->lr = 0;
-	r->by_fp = false;
 	if (cfa <= r->sp || !trail_peek(t, cfa + rule->fp_off + (rule->fp == FP_AT_CFA ? 8 : 0), pc))
 		return false;
 	if (rule->fp == FP_AT_CFA)
