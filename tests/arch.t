@@ -14,7 +14,7 @@ arch=${TEST_ARCH:-arm64} config=${TEST_CONFIG:-base}
 image=$arch-$config
 cc=$("$top/kernel/arch" "$arch" cc) || bail "there is no architecture $arch: choose a name in kernel/arches"
 need_tree
-need_tools "$cc" make perl
+need_tools "$cc" make perl mke2fs
 [ -s "$build/images/$image/kernel" ] ||
 	bail "there is no image $image: run 'kernel/build --arch $arch --config $config'"
 [ -e "$build/headers/$arch/include/linux/mman.h" ] || bail "there are no build/headers/$arch: run 'kernel/headers $arch'"
@@ -56,8 +56,14 @@ src=$build/tests/selftests-series
 selftests series "$src" || bail 'cannot extract the selftests from build/linux'
 works "$called: its programs build by the rules of selftests/mm" \
 	kselftest_build "$src" "$place/mm" "$cc -static -D_FILE_OFFSET_BITS=64"
+# The guest has no mkfs for the tests that want a block device.
+make_disk() {
+	rm -f "$place/disk.image"
+	build_programs CC="$cc" O="$place" disk && mke2fs -q -t ext2 "$place/disk.image" 64M
+}
+works "$called: its disk is made" make_disk
 if [ -e "$place/mm/programs" ]; then
-	guest_tap "$called" boot "${ARCH_LIMIT:-2400}" "$place/mm/each" "$place/mm/programs"
+	guest_tap "$called" boot "${ARCH_LIMIT:-2400}" "$place/disk" "$place/disk.image" "$place/mm/each" "$place/mm/programs"
 	fact kselftest "$((seen - bad - skipped)) passed, $bad failed, $skipped skipped"
 fi
 
