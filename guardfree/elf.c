@@ -129,11 +129,6 @@ const char *gf_function_called(uintptr_t ret)
 
 #endif
 
-/*
- * Libraries opened with RTLD_DEEPBIND have libc's allocator bound to them. What
- * they got from there we recognise (next.c), but libc would not know what we
- * made: so their entries for these functions get ours.
- */
 #if defined(__GLIBC__) && (defined(__x86_64__) || defined(__aarch64__))
 
 #if defined(__x86_64__)
@@ -142,9 +137,9 @@ const char *gf_function_called(uintptr_t ret)
 #define IS_FUNCTION(type) ((type) == R_AARCH64_JUMP_SLOT || (type) == R_AARCH64_GLOB_DAT)
 #endif
 
-struct bind {
-	const struct gf_binding *b;
-	u32 n;
+struct relocations {
+	const ElfW(Rela) *rel;
+	size_t size;
 };
 
 struct module {
@@ -152,6 +147,101 @@ struct module {
 	uintptr_t relro, relro_end;
 	const ElfW(Sym) *syms;
 	const char *names;
+	struct relocations all[2];
+};
+
+/* Of a module whose base and lo are known; false if it has no symbols */
+static bool read_dynamic(struct module *m, const ElfW(Dyn) *d)
+{
+	for (; d->d_tag != DT_NULL; d++) {
+		/* glibc has made addresses of them, except of the kernel's own object. */
+		uintptr_t at = d->d_un.d_ptr < m->lo ? m->base + d->d_un.d_ptr : d->d_un.d_ptr;
+
+		switch (d->d_tag) {
+		case DT_SYMTAB: m->syms = (const ElfW(Sym) *)at; break;
+		case DT_STRTAB: m->names = (const char *)at; break;
+		case DT_RELA: m->all[0].rel = (const ElfW(Rela) *)at; break;
+		case DT_RELASZ: m->all[0].size = d->d_un.d_val; break;
+		case DT_JMPREL: m->all[1].rel = (const ElfW(Rela) *)at; break;
+		case DT_PLTRELSZ: m->all[1].size = d->d_un.d_val; break;
+		}
+	}
+	return m->syms && m->names;
+}
+
+/* Calls @each with each entry that is for the address of a function by its name. */
+static void for_functions(const struct module *m, void *arg,
+			  void (*each)(const struct module *m, const char *name, bool here,
+				       uintptr_t *slot, void *arg))
+{
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		const ElfW(Rela) *rel = m->all[i].rel, *end = rel + m->all[i].size / sizeof(*rel);
+
+		for (; rel && rel < end; rel++) {
+			const ElfW(Sym) *sym = &m->syms[ELF64_R_SYM(rel->r_info)];
+
+			if (IS_FUNCTION(ELF64_R_TYPE(rel->r_info)))
+				each(m, m->names + sym->st_name, sym->st_shndx != SHN_UNDEF,
+				     (uintptr_t *)(m->base + rel->r_offset), arg);
+		}
+	}
+}
+
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+
+static void look_for_runtime(const struct module *m, const char *name, bool here,
+			     uintptr_t *slot, void *arg)
+{
+	u32 *found = arg;
+
+	(void)m, (void)here, (void)slot;
+	if (gf_prefix(name, "_Znw") || gf_prefix(name, "_Zna") ||
+	    gf_prefix(name, "_Zdl") || gf_prefix(name, "_Zda"))
+		*found |= 1;
+	/* The unwinder of exceptions, in libgcc_s, or what it needs if it is inside */
+	if (!gf_strcmp(name, "_Unwind_RaiseException") || !gf_strcmp(name, "_dl_find_object") ||
+	    !gf_strcmp(name, "dl_iterate_phdr"))
+		*found |= 2;
+}
+
+bool gf_own_operators(uintptr_t pc)
+{
+	/* Where modules are that were asked for, and the answer in bit 0 */
+	static uintptr_t known[16];
+	static u32 next;
+	struct dl_find_object o;
+	struct module m = { };
+	u32 i, found = 0;
+
+	if (!_dl_find_object || _dl_find_object((void *)pc, &o))
+		return false;
+	m.lo = (uintptr_t)o.dlfo_map_start;
+	for (i = 0; i < ARRAY_SIZE(known); i++) {
+		uintptr_t was = load(&known[i]);
+
+		if ((was & -2UL) == m.lo)
+			return was & 1;
+	}
+	m.base = o.dlfo_link_map->l_addr;
+	if (read_dynamic(&m, o.dlfo_link_map->l_ld))
+		for_functions(&m, &found, look_for_runtime);
+	i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % ARRAY_SIZE(known);
+	store(&known[i], m.lo | (found == 2));
+	return found == 2;
+}
+
+#endif
+
+/*
+ * Libraries opened with RTLD_DEEPBIND have libc's allocator bound to them. What
+ * they got from there we recognise (next.c), but libc would not know what we
+ * made: so their entries for these functions get ours.
+ */
+struct bind {
+	const struct gf_binding *b;
+	u32 n;
 };
 
 static void bind_slot(const struct module *m, uintptr_t *slot, const struct gf_binding *b)
@@ -169,30 +259,22 @@ static void bind_slot(const struct module *m, uintptr_t *slot, const struct gf_b
 		gf_sys(SYS_mprotect, at, PAGE, PROT_READ);
 }
 
-static void bind_relocations(const struct module *m, const ElfW(Rela) *rel, size_t size,
-			     const struct bind *bind)
+static void bind_function(const struct module *m, const char *name, bool here, uintptr_t *slot,
+			  void *arg)
 {
-	const ElfW(Rela) *end = rel + size / sizeof(*rel);
+	const struct bind *bind = arg;
 	u32 i;
 
-	for (; rel < end; rel++) {
-		const ElfW(Sym) *sym = &m->syms[ELF64_R_SYM(rel->r_info)];
-
-		if (!IS_FUNCTION(ELF64_R_TYPE(rel->r_info)) || sym->st_shndx != SHN_UNDEF)
-			continue;
-		for (i = 0; i < bind->n; i++)
-			if (bind->b[i].libc && !gf_strcmp(m->names + sym->st_name, bind->b[i].name))
-				bind_slot(m, (uintptr_t *)(m->base + rel->r_offset), &bind->b[i]);
-	}
+	for (i = 0; i < bind->n && !here; i++)
+		if (bind->b[i].libc && !gf_strcmp(name, bind->b[i].name))
+			bind_slot(m, slot, &bind->b[i]);
 }
 
 static int bind_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	const ElfW(Phdr) *p = info->dlpi_phdr, *end = p + info->dlpi_phnum;
 	struct module m = { .base = info->dlpi_addr, .lo = UINTPTR_MAX };
-	const ElfW(Rela) *rel = NULL, *jmp = NULL;
 	const ElfW(Dyn) *d = NULL;
-	size_t rel_size = 0, jmp_size = 0;
 	uintptr_t me = (uintptr_t)bind_module;
 
 	(void)size;
@@ -212,25 +294,8 @@ static int bind_module(struct dl_phdr_info *info, size_t size, void *arg)
 	}
 	if (!d || (me >= m.lo && me < m.hi))
 		return 0;
-	for (; d->d_tag != DT_NULL; d++) {
-		/* glibc has made addresses of them, except of the kernel's own object. */
-		uintptr_t at = d->d_un.d_ptr < m.lo ? m.base + d->d_un.d_ptr : d->d_un.d_ptr;
-
-		switch (d->d_tag) {
-		case DT_SYMTAB: m.syms = (const ElfW(Sym) *)at; break;
-		case DT_STRTAB: m.names = (const char *)at; break;
-		case DT_RELA: rel = (const ElfW(Rela) *)at; break;
-		case DT_RELASZ: rel_size = d->d_un.d_val; break;
-		case DT_JMPREL: jmp = (const ElfW(Rela) *)at; break;
-		case DT_PLTRELSZ: jmp_size = d->d_un.d_val; break;
-		}
-	}
-	if (!m.syms || !m.names)
-		return 0;
-	if (rel)
-		bind_relocations(&m, rel, rel_size, arg);
-	if (jmp)
-		bind_relocations(&m, jmp, jmp_size, arg);
+	if (read_dynamic(&m, d))
+		for_functions(&m, arg, bind_function);
 	return 0;
 }
 
@@ -247,6 +312,16 @@ void gf_bind_all(const struct gf_binding *b, u32 n)
 {
 	(void)b;
 	(void)n;
+}
+
+#endif
+
+#if !defined(DLFO_STRUCT_HAS_EH_DBASE) || !(defined(__x86_64__) || defined(__aarch64__))
+
+bool gf_own_operators(uintptr_t pc)
+{
+	(void)pc;
+	return false;
 }
 
 #endif

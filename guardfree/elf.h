@@ -15,6 +15,11 @@ const char *gf_module_at(uintptr_t pc, u64 *offset);
 const char *gf_function_at(uintptr_t pc);
 /* ... of that which the call before this return address was of */
 const char *gf_function_called(uintptr_t ret);
+/*
+ * Is this the code of a module that seems to have a C++ library of its own, of which no
+ * operator new or delete can be seen from outside?
+ */
+bool gf_own_operators(uintptr_t pc);
 
 struct gf_binding {
 	const char *name;

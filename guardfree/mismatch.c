@@ -34,7 +34,8 @@ static bool is_operator(const uintptr_t *pc, u32 n)
 {
 	/* It may have ended in a jump to free(): what was called then? */
 	return n && (kind_of(gf_function_at(pc[0] - 1)) != KIND_MALLOC ||
-		     kind_of(gf_function_called(pc[0])) != KIND_MALLOC);
+		     kind_of(gf_function_called(pc[0])) != KIND_MALLOC ||
+		     gf_own_operators(pc[0] - 1));
 }
 
 static bool explained(const struct gf_rec *rec, u8 kind, const struct gf_regs *caller)
