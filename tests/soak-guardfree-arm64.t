@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# guardfree's tests on arm64, in guests with pages of 4, 16 and 64 KiB: all of them with
-# 4 KiB, those that depend most on the kernel with the others. Library and programs come
-# from the cross compiler, the rest is Debian's for arm64, unpacked to build/arm64-root.
+# guardfree's tests on arm64, in guests with pages of 4, 16 and 64 KiB. Library and
+# programs come from the cross compiler, the rest is Debian's for arm64, unpacked to
+# build/arm64-root.
 # IMAGES are those to boot (arm64-base arm64-16k-base arm64-64k-base).
 set -u
 # shellcheck source=tests/lib.sh
@@ -18,25 +18,27 @@ for image in $IMAGES; do
 done
 
 root=$build/arm64-root
-if [ ! -e "$root/.whole" ]; then
+packages=dash,bash,busybox-static,coreutils,grep,sed,mawk,diffutils,findutils,util-linux,libc-bin,mount,procps,python3
+packages=$packages,perl-base,make,binutils,libcap2-bin,libstdc++6,libasan8,libdebuginfod1,libubsan1
+packages=$packages,libcmocka-dev,musl-tools
+if [ "$(cat "$root/.whole" 2>/dev/null)" != $packages ]; then
 	rm -rf "$root"
 	debian_sources
 	# shellcheck disable=SC2086 # words
 	mmdebstrap --mode=root --variant=extract --architectures=arm64 --aptopt="$tmp/acquire" \
-		--include=dash,bash,busybox-static,coreutils,grep,sed,mawk,diffutils,findutils,util-linux \
-		--include=mount,procps,python3,perl-base,make,binutils,libcap2-bin,libstdc++6,libasan8,libdebuginfod1 \
+		--include=$packages \
 		"$codename" "$root" $sources >"$out" 2>&1 &&
-		ln -sf mawk "$root/usr/bin/awk" && : >"$root/.whole"
+		ln -sf mawk "$root/usr/bin/awk" && echo "$packages" >"$root/.whole"
 	verdict $? "$codename for arm64 is unpacked"
 fi
+sed "s,/usr/,$root/usr/,g" "$root/usr/lib/aarch64-linux-musl/musl-gcc.specs" >"$root/musl-gcc.specs"
 works 'guardfree for arm64: library, command and tests are built' \
-	make -s -C guardfree CC=aarch64-linux-gnu-gcc B="$build/guardfree-arm64" tests
+	make -s -C guardfree CC=aarch64-linux-gnu-gcc MUSL_CC="aarch64-linux-gnu-gcc -specs=$root/musl-gcc.specs" \
+	CMOCKA="-idirafter $root/usr/include -L$root/usr/lib/aarch64-linux-gnu -lcmocka" B="$build/guardfree-arm64" tests
 [ "$failed" = 0 ] || done_testing
 
 for image in $IMAGES; do
-	how=brief
-	[ "$image" != arm64-base ] || how=guest
 	tests_in "$image" vm/run -q --image "$image" --mem 3G --timeout 3600 -- \
-		"$root/bin/busybox" sh tests/guardfree-arm64.guest "$root" "$top" $how
+		"$root/bin/busybox" sh tests/guardfree-arm64.guest "$root" "$top" guest
 done
 done_testing

@@ -304,7 +304,7 @@ int main(int argc, char **argv)
 		sink = p[-1];
 	}
 	CASE("under-far") {
-		sink = p[-5000];
+		sink = p[-getpagesize() - 904];
 	}
 	CASE("zero") {
 		p = malloc(0);

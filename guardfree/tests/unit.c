@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unwind.h>
 #include "../area.h"
@@ -198,7 +199,7 @@ static void quarantine(void **state)
 	gf_opt.quarantine_objects = 20;
 	gf_opt.open = 1;
 	for (i = 0; i < 64; i++) {
-		p = take(20000);
+		p = take(5 * PAGE - 480);
 		for (k = 0; k < i; k++) {
 			if (freed[k] != p)
 				continue;
@@ -246,7 +247,7 @@ static void vectors(void **state)
 	(void)state;
 	/* Of those allocated: ranges with gaps, more than one call, some empty */
 	for (i = 0; i < 40; i++) {
-		r[i].addr = (void *)((uintptr_t)take(4096 * (1 + i % 3)) & -PAGE);
+		r[i].addr = (void *)((uintptr_t)take(PAGE * (1 + i % 3)) & -PAGE);
 		r[i].len = PAGE * (1 + i % 3);
 	}
 	assert_int_equal(gf_poison_many(r, 40), 40);
@@ -257,6 +258,8 @@ static void vectors(void **state)
 		assert_false(bites(r[i].addr));
 }
 
+/* tests/insn.c has those of arm64. */
+#ifdef __x86_64__
 static void sizes_of_accesses(void **state)
 {
 	static const struct {
@@ -303,6 +306,7 @@ static void sizes_of_accesses(void **state)
 		assert_int_equal(got, all[i].size);
 	}
 }
+#endif
 
 __attribute__((noinline)) static u32 deep(int n, uintptr_t *pc)
 {
@@ -336,8 +340,6 @@ static void unwinding(void **state)
 	assert_int_equal(gf_unwind((struct gf_regs){ .pc = 1, .sp = 16, .fp = 8 }, TOP, false, a,
 				   9), 1);
 }
-
-#if defined(__x86_64__)
 
 struct trace {
 	u32 n, times;
@@ -420,8 +422,6 @@ static void as_libgcc(void **state)
 	assert_true(trace.times > 25);
 }
 
-#endif
-
 /*
  * Whatever leads to the same place, at the same depth or not, with a frame pointer or
  * without: a stack that was known is the one that is there.
@@ -490,15 +490,18 @@ int main(void)
 		cmocka_unit_test(quarantine),
 		cmocka_unit_test(canaries),
 		cmocka_unit_test(vectors),
+#ifdef __x86_64__
 		cmocka_unit_test(sizes_of_accesses),
-		cmocka_unit_test(unwinding),
-#if defined(__x86_64__)
-		cmocka_unit_test(as_libgcc),
 #endif
+		cmocka_unit_test(unwinding),
+		cmocka_unit_test(as_libgcc),
 		cmocka_unit_test(known_stacks),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+#ifdef __aarch64__
+	gf_page_shift = __builtin_ctzl(getauxval(AT_PAGESZ));
+#endif
 	gf_log_path = gf_opt.log;
 	gf_probe();
 	if (!gf_place(false) || !gf_slots_init() || !gf_depot_init())
