@@ -80,10 +80,10 @@ deb-guardfree: ## a minute: Debian packages of guardfree, in build/deb-guardfree
 	@guardfree/deb
 
 deb-guardfree-test: deb-guardfree ## check them, install them into a clean Debian system, test them there
-	@tests/run deb-guardfree.t
+	@tests/run --record deb-guardfree.t
 
 deb-test: deb headers ## install them into a Debian system, boot it, test in it
-	@tests/run deb.t
+	@tests/run --record deb.t
 
 test-configs: tree ## hours: x86-64 without SMP, huge pages, swap, ...; PREEMPT_RT
 	@tests/test-arch --configs
@@ -104,7 +104,7 @@ bench: tree ## measure, and write the tables
 soak: headers ## hours: storms, the model checker, debug kernels, other people's tests
 	@for config in base debug kcsan; do kernel/build --config $$config || exit 1; done
 	@for config in base kcsan; do kernel/build --config $$config --unpatched || exit 1; done
-	@tests/run soak
+	@tests/run --record soak
 
 coverage: headers ## half an hour: which lines of the series the tests execute; records/coverage.md
 	@tests/coverage

@@ -68,6 +68,16 @@ verdict $? 'sets: its output is kept'
 says soak-sets 0 '1 passed, 0 failed'
 grep -q '^ok - two words$' "$BUILD/tests/tap/soak-sets.tap"
 verdict $? 'soak-sets: the same test with the settings of the list'
+# A row for each test, of its last run; the others stay.
+mkdir "$tmp/records"
+RECORDS="$tmp/records" "$top/tests/run" --record good status >"$out" 2>&1
+RECORDS="$tmp/records" "$top/tests/run" --record good bad >>"$out" 2>&1
+sed -n 's/ [0-9-]* | \([0-9]* passed.*\) | [0-9]* min |$/ \1/p' "$tmp/records/runs.md" >"$tmp/rows"
+cat "$tmp/records/runs.md" >>"$out"
+printf '| %s | `tests/run %s` | - | %s\n' bad bad '1 passed, 1 failed, 0 skipped' good good '3 passed, 0 failed, 0 skipped' \
+	status status '1 passed, 0 failed, 0 skipped; ended with status 3' | cmp -s - "$tmp/rows"
+verdict $? '--record: a row for each test, of its last run'
+
 says check 1 '5 passed, 1 failed' '^2 skipped$'
 says test 1 '15 passed, 12 failed' '^seconds: .*; in all '
 "$top/tests/run" no-such >"$out" 2>&1
