@@ -31,12 +31,27 @@ facts=$place/facts
 fact() {
 	printf '%s\t%s\n' "$1" "$2" >>"$facts"
 }
+build_selftest() {
+	src=$build/tests/selftests-series
+	selftests series "$src" || bail 'cannot extract the selftests from build/linux'
+	works "$called: its programs build by the rules of selftests/mm" \
+		kselftest_build "$src" "$place/mm" "$cc -static -D_FILE_OFFSET_BITS=64"
+}
 boot() { # SECONDS COMMAND...
 	limit=$1
 	shift
 	# shellcheck disable=SC2086 # nothing, or an option and its value
 	vm/run -q --image "$image" $swap --timeout "$limit" -- "$@" </dev/null
 }
+
+if [ "$(kernel/arch "$arch" boots)" = no ]; then
+	# Its image is there, so that the kernel is compiled.
+	build_selftest
+	[ "$failed" = 0 ] && fact kselftest compiled
+	fact release "$(sed -n 's/^RELEASE=//p' "$build/images/$image/info")"
+	skip "$called: boots" 'it does not, without the series as well: docs/carrying.md'
+	done_testing
+fi
 
 # --- the machine
 works "$called: a program is built" build_programs CC="$cc" O="$place" machine
@@ -52,10 +67,7 @@ fact order "$order"
 fact release "$release"
 
 # --- the selftest
-src=$build/tests/selftests-series
-selftests series "$src" || bail 'cannot extract the selftests from build/linux'
-works "$called: its programs build by the rules of selftests/mm" \
-	kselftest_build "$src" "$place/mm" "$cc -static -D_FILE_OFFSET_BITS=64"
+build_selftest
 # The guest has no mkfs for the tests that want a block device.
 make_disk() {
 	rm -f "$place/disk.image"
