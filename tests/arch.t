@@ -69,11 +69,9 @@ fact release "$release"
 # --- the selftest
 build_selftest
 # The guest has no mkfs for the tests that want a block device.
-make_disk() {
-	rm -f "$place/disk.image"
-	build_programs CC="$cc" O="$place" disk && mke2fs -q -t ext2 "$place/disk.image" 64M
-}
-works "$called: its disk is made" make_disk
+works "$called: what mounts a disk is built" build_programs CC="$cc" O="$place" disk
+rm -f "$place/disk.image"
+works "$called: its disk is made" mke2fs -q -t ext2 "$place/disk.image" 64M
 if [ -e "$place/mm/programs" ]; then
 	guest_tap "$called" boot "${ARCH_LIMIT:-2400}" "$place/disk" "$place/disk.image" "$place/mm/each" "$place/mm/programs"
 	fact kselftest "$((seen - bad - skipped)) passed, $bad failed, $skipped skipped"

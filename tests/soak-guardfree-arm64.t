@@ -20,7 +20,7 @@ done
 root=$build/arm64-root
 packages=dash,bash,busybox-static,coreutils,grep,sed,mawk,diffutils,findutils,util-linux,libc-bin,mount,procps,python3
 packages=$packages,perl-base,make,binutils,libcap2-bin,libstdc++6,libasan8,libdebuginfod1,libubsan1
-packages=$packages,libcmocka-dev,musl-tools
+packages=$packages,libcmocka-dev,musl-dev
 if [ "$(cat "$root/.whole" 2>/dev/null)" != $packages ]; then
 	rm -rf "$root"
 	debian_sources
