@@ -153,6 +153,12 @@ static void prepare_alternating(void)
 		advise(area + 2 * i * page, page, POISON);
 }
 
+/* Each in a page table of its own */
+static void almost_a_table(int i)
+{
+	advise(area + i * 512 * page, 511 * page, POISON);
+}
+
 static void nothing(void)
 {
 }
@@ -170,6 +176,7 @@ static const struct {
 	{ "stack-prot-none", nothing, stack_prot_none, "the same with mprotect" },
 	{ "vector", prepare_vector, vector_of_512,
 	  "process_madvise POISON of 512 single empty pages, and one UNPOISON of all" },
+	{ "large", nothing, almost_a_table, "POISON of 511 pages that have no page table" },
 	{ "fork", prepare_alternating, fork_exit, "fork+exit with 1,000 guards, every other page" },
 	{ "fork-none", nothing, fork_exit, "fork+exit without" },
 };
@@ -206,8 +213,8 @@ int main(int argc, char **argv)
 	mark();
 
 	/* A VMA that does not merge with the stacks' */
-	area = map(4096 * page, RW);
-	if (mprotect(area + 4095 * page, page, PROT_NONE))
+	area = map((WARM + ROUNDS) * 512 * page, RW);
+	if (mprotect(area + ((WARM + ROUNDS) * 512 - 1) * page, page, PROT_NONE))
 		err(1, "mprotect");
 	cases[i].prepare();
 	for (n = 0; n < WARM + ROUNDS; n++) {
