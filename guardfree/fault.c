@@ -30,27 +30,19 @@ struct kernel_action {
 /* These very bytes are what debuggers and unwinders know a signal frame by. */
 #if defined(__x86_64__)
 #define RESTORER 0x04000000
-__asm__(".text\n"
-	"	nop\n"
-	".hidden gf_restorer\n"
-	".globl gf_restorer\n"
-	".type gf_restorer, @function\n"
-	"gf_restorer:\n"
-	"	mov $15, %rax\n"
-	"	syscall\n"
-	".size gf_restorer, . - gf_restorer\n");
+#define SIGRETURN "	mov $15, %rax\n	syscall\n"
 #else
 #define RESTORER 0
+#define SIGRETURN "	mov x8, #139\n	svc #0\n"
+#endif
 __asm__(".text\n"
 	"	nop\n"
 	".hidden gf_restorer\n"
 	".globl gf_restorer\n"
 	".type gf_restorer, @function\n"
 	"gf_restorer:\n"
-	"	mov x8, #139\n"
-	"	svc #0\n"
+	SIGRETURN
 	".size gf_restorer, . - gf_restorer\n");
-#endif
 void gf_restorer(void) __attribute__((visibility("hidden")));
 
 /* What the program wants of SIGSEGV, of SIGBUS */

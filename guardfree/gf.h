@@ -30,7 +30,7 @@ typedef uint64_t u64;
 typedef int32_t s32;
 typedef int64_t s64;
 
-/* gf_init() sets it where kernels differ; a constant makes shorter code elsewhere. */
+/* gf_page_init() sets it where kernels differ; a constant makes shorter code elsewhere. */
 #ifdef __aarch64__
 extern u32 gf_page_shift __attribute__((visibility("hidden")));
 #define PAGE_SHIFT	gf_page_shift

@@ -100,9 +100,7 @@ void gf_init(void)
 	gf_lock(&init_lock);
 	if (gf_ready)
 		goto out;
-#ifdef __aarch64__
-	gf_page_shift = __builtin_ctzl(getauxval(AT_PAGESZ));
-#endif
+	gf_page_init();
 	gf_log_follow();
 	gf_secure = getauxval(AT_SECURE);
 	gf_log_path = gf_opt.log;

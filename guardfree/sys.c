@@ -6,14 +6,25 @@
 #include "sys.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 
 #define FUTEX_WAIT_PRIVATE 128
 #define FUTEX_WAKE_PRIVATE 129
 
 struct gf_counts gf_calls;
+
 #ifdef __aarch64__
 u32 gf_page_shift = 12;
+
+void gf_page_init(void)
+{
+	gf_page_shift = __builtin_ctzl(getauxval(AT_PAGESZ));
+}
+#else
+void gf_page_init(void)
+{
+}
 #endif
 
 /* Locks: 0 free, 1 held, 2 held and somebody may wait. */

@@ -78,4 +78,7 @@ struct gf_counts {
 
 extern struct gf_counts gf_calls HIDDEN;
 
+/* Before PAGE is used */
+void gf_page_init(void);
+
 #endif

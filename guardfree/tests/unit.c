@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unwind.h>
 #include "../area.h"
@@ -499,9 +498,7 @@ int main(void)
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-#ifdef __aarch64__
-	gf_page_shift = __builtin_ctzl(getauxval(AT_PAGESZ));
-#endif
+	gf_page_init();
 	gf_log_path = gf_opt.log;
 	gf_probe();
 	if (!gf_place(false) || !gf_slots_init() || !gf_depot_init())
