@@ -359,7 +359,7 @@ static void in_pieces(const char *group)
 static void wait_for_table(const char *group, bool kill_it)
 {
 	volatile int *state = shared();
-	unsigned long tried, tries;
+	unsigned long tried, one, tries;
 	char events[512];
 	int status;
 	pid_t pid;
@@ -369,8 +369,8 @@ static void wait_for_table(const char *group, bool kill_it)
 		cannot(group);
 	pid = fork();
 	if (!pid) {
-		unsigned char *room = map(3 * HUGE), *p = room + (-(uintptr_t)room & (HUGE - 1));
-		int err;
+		unsigned char *room = map(4 * HUGE), *p = room + (-(uintptr_t)room & (HUGE - 1));
+		int err, poisoned;
 
 		enter(group);
 		if (!put("/proc/self", "oom_score_adj", "-1000"))
@@ -378,12 +378,18 @@ static void wait_for_table(const char *group, bool kill_it)
 		if (madvise(p, 2 * HUGE, MADV_GUARD_POISON))
 			cannot("POISON");
 		state[0] = 1;
+		/* Until the end, it can touch no memory anew. */
 		while (state[0] != 2)
 			sched_yield();
-		err = madvise(p + HUGE / 2, HUGE, MADV_GUARD_UNPOISON) ? errno : 0;
+		poisoned = madvise(p + 2 * HUGE, PAGE, MADV_GUARD_POISON) ? errno : 0;
 		state[1] = 1;
 		while (state[0] != 3)
 			sched_yield();
+		err = madvise(p + HUGE / 2, HUGE, MADV_GUARD_UNPOISON) ? errno : 0;
+		state[1] = 2;
+		while (state[0] != 4)
+			sched_yield();
+		check(poisoned == ENOMEM, "POISON of a page does not wait: %s", strerror(poisoned));
 		check(!err, "UNPOISON of a part that has waited for memory: %s", strerror(err));
 		check(peek(p + HUGE / 2 - PAGE) == -1 && !peek(p + HUGE / 2) &&
 		      !peek(p + HUGE + HUGE / 2 - PAGE) && peek(p + HUGE + HUGE / 2) == -1,
@@ -397,22 +403,29 @@ static void wait_for_table(const char *group, bool kill_it)
 		cannot("memory.max");
 	tried = number(events, "max");
 	state[0] = 2;
-	/* Each failed attempt counts. One would be the first, under the locks. */
+	while (state[1] != 1)
+		sched_yield();
+	/* A charge counts each time that it tries to reclaim memory of the group. */
+	one = number(events, "max") - tried;
+	tried += one;
+	state[0] = 3;
+	/* The first of UNPOISON is made with the locks held. */
 	do
 		tries = number(events, "max") - tried;
-	while (tries < 8 && !state[1]);
-	check(!state[1], "UNPOISON of a part waits for memory: %lu attempts", tries);
+	while (tries < 4 * one && state[1] != 2);
+	check(one && state[1] != 2, "UNPOISON of a part waits for memory: %lu attempts, a charge makes %lu",
+	      tries, one);
 	if (kill_it)
 		kill(pid, SIGKILL);
 	else if (!put(group, "memory.max", "max"))
 		cannot("memory.max");
 	if (!kill_it)
-		while (!state[1])
+		while (state[1] != 2)
 			sched_yield();
-	state[0] = 3;
+	state[0] = 4;
 	status = wait_for(pid);
 	if (kill_it)
-		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !state[1],
+		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && state[1] != 2,
 		      "and can be killed while it waits: status %x", status);
 	else
 		ended(status, "the process that waited");
@@ -775,16 +788,21 @@ static unsigned char content(size_t page)
 	return 1 + page % 250;
 }
 
-static void plain(struct scene *s, size_t length, size_t align)
+static void plain_near(struct scene *s, void *where, size_t length, size_t align)
 {
 	s->roomy = length + align;
-	s->room = mmap(NULL, s->roomy, PROT_READ | PROT_WRITE,
+	s->room = mmap(where, s->roomy, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (s->room == MAP_FAILED)
 		cannot("mmap");
 	s->range = (unsigned char *)(((uintptr_t)s->room + align - 1) & -align);
 	s->length = length;
 	madvise(s->room, s->roomy, MADV_NOHUGEPAGE);
+}
+
+static void plain(struct scene *s, size_t length, size_t align)
+{
+	plain_near(s, NULL, length, align);
 }
 
 static void fill(struct scene *s)
@@ -796,8 +814,14 @@ static void fill(struct scene *s)
 
 static void one_page(struct scene *s)
 {
-	/* In 512 GiB of its own, so that it needs a table of each level */
+	/* In 512 GiB of its own, so that it needs a table of each level but the highest */
 	plain(s, PAGE, 512 * GIB);
+}
+
+static void far_page(struct scene *s)
+{
+	/* With five levels, the kernel goes beyond 128 TiB for those who name a place there. */
+	plain_near(s, (void *)(3UL << 48), PAGE, PAGE);
 }
 
 static void empty_tables(struct scene *s)
@@ -899,6 +923,7 @@ static const struct {
 	bool empty;
 } scenes[] = {
 	{ "one page in 512 GiB of its own", one_page, true },
+	{ "one page in 256 TiB of its own", far_page, true },
 	{ "6 MiB, empty, across 1 GiB", empty_tables, true },
 	{ "700 pages with contents", small_pages, false },
 	{ "12000 pages with contents", many_pages, false },
