@@ -105,10 +105,15 @@ while read -r f; do
 	done
 done <"$tmp/md" >"$out"
 silent 'documents: links' "$out"
-# Results and their dates are in records/.
+# Results and their dates are in records/; README says once of when and of what they are.
 # shellcheck disable=SC2046 # names without blanks
-grep -nE '20[0-9][0-9]-[01][0-9]-[0-3][0-9]' $(grep -E '^(README|docs/.*)\.md$' "$tmp/md") >"$out"
+grep -nE '20[0-9][0-9]-[01][0-9]-[0-3][0-9]' $(grep -E '^docs/.*\.md$' "$tmp/md") >"$out"
 silent 'documents have no dates: commands write results to records/' "$out"
+grep -nE '20[0-9][0-9]-[01][0-9]-[0-3][0-9]' README.md >"$out"
+[ "$(wc -l <"$out")" = 1 ] && grep -q '[0-9a-f]\{12\}' "$out"
+verdict $? 'README names the date and the tree of the results once'
+tests/summary 2>&1 | diff records/README.md - >"$out"
+silent 'records/README.md is up to date: tests/summary --write' "$out"
 
 # --- the entries ------------------------------------------------------------------------
 
