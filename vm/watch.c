@@ -242,6 +242,20 @@ static void tell_size(void)
 	tell(line);
 }
 
+/* How qemu ended, so that a run that cannot be repeated says it. */
+static const char *ended_how(int code)
+{
+	static char text[64];
+
+	if (WIFSIGNALED(code))
+		snprintf(text, sizeof(text), "qemu was killed by signal %d",
+			 WTERMSIG(code));
+	else
+		snprintf(text, sizeof(text), "qemu ended with status %d",
+			 WEXITSTATUS(code));
+	return text;
+}
+
 /* Accepts only "exit N OUT ERR". */
 static int parse(const char *line, int *status, unsigned long long *out,
 		 unsigned long long *err)
@@ -259,7 +273,7 @@ int main(int argc, char **argv)
 	static const int sigs[] = { SIGCHLD, SIGWINCH, SIGINT, SIGTERM, SIGHUP,
 				    SIGQUIT };
 	long long deadline = 0, dump_end = 0, gone_by = 0;
-	int tty, up = 0, ended = 0, typing, status = 0, code, i;
+	int tty, up = 0, ended = 0, typing, status = 0, code = 0, i;
 	unsigned long long want[2];
 	char line[512], failed[512] = "";
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -413,11 +427,14 @@ int main(int argc, char **argv)
 	if (!up && WIFEXITED(code) && WEXITSTATUS(code))
 		result("early %d", WEXITSTATUS(code));
 	if (!up)
-		result("lost the guest ended before its init was up");
+		result("lost the guest ended before its init was up: %s",
+		       ended_how(code));
 	if (!ended)
-		result("lost the guest ended before the command did");
+		result("lost the guest ended before the command did: %s",
+		       ended_how(code));
 	if (stream[0].count != want[0] || stream[1].count != want[1])
-		result("lost some of the command's output");
+		result("lost some of the command's output: %llu of %llu bytes of stdout, %llu of %llu of stderr",
+		       stream[0].count, want[0], stream[1].count, want[1]);
 	for (i = 0; i < 2; i++)
 		/* As in any pipe, it is no error if the reader closes it. */
 		if (stream[i].error && stream[i].error != EPIPE)
