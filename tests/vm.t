@@ -227,6 +227,22 @@ is 9 'nobody else can write to the verdict port'
 guest 'sleep 1000 & sleep 1000 & exit 4'
 is 4 'what the command leaves behind does not hold it up'
 
+# What qemu says, such as a warning, goes to a file. With more files open in the caller,
+# it had at first the number of one of qemu's ports, and came there.
+mkdir "$tmp/bin"
+qemu=$("$top/kernel/arch" "$(uname -m)" qemu)
+printf '#!/bin/sh\necho "a warning" >&2\nexec %s "$@"\n' "$(command -v "$qemu")" >"$tmp/bin/$qemu"
+chmod +x "$tmp/bin/$qemu"
+echo said >"$tmp/want"
+for open in '' '4<&0' '4<&0 5<&0' '4<&0 5<&0 6<&0'; do
+	path=$PATH
+	PATH=$tmp/bin:$PATH
+	eval "guest 'echo said' $open"
+	PATH=$path
+	[ "$status" = 0 ] && [ ! -s "$tmp/err" ] && cmp -s "$tmp/said" "$tmp/want"
+	check $? "a warning of qemu is no output (${open:-no other file is open})"
+done
+
 # Kill qemu and its watcher from outside.
 children() {
 	ps -A -o pid= -o ppid= -o args= | awk -v p="$1" '$2 == p && /timeout|watch|qemu/ { print $1 }'

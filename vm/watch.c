@@ -133,12 +133,13 @@ static void start(char **argv, const char *qemu_log)
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		for (i = 0; i < 3; i++)
 			high[i] = fcntl(pair[i][1], F_DUPFD_CLOEXEC, 20);
-		for (i = 0; i < 3; i++)
-			dup2(high[i], FIRST_FD + i);
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		dup2(null, 0);
 		dup2(log, 1);
 		dup2(log, 2);
+		/* Last, because one of the others may have such a number. */
+		for (i = 0; i < 3; i++)
+			dup2(high[i], FIRST_FD + i);
 		execvp(argv[0], argv);
 		fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 		_exit(127);
