@@ -225,14 +225,16 @@ static bool read_before_refused(const struct run *r)
 bool store_fills(const struct run *r)
 {
 	/* A write that waits for userfaultfd fills the page as well */
-	return r->st == EMPTY && ((r->fl & F_WP) || read_before_refused(r));
+	return r->st == EMPTY && ((r->fl & F_WP) || (read_before_refused(r) && !(r->fl & F_EOF)));
 }
 
 int model_access(const struct run *r, bool write, bool force)
 {
 	if (r->st == UNMAPPED)
 		return SIGSEGV;
-	/* The kernel reads the page first, which is a fault on a missing page */
+	/* The kernel reads the page first: beyond the end of the file, or a missing page */
+	if (write && !force && r->st == EMPTY && (r->fl & F_EOF) && read_before_refused(r))
+		return SIGBUS;
 	if (write && !force && (r->st == EMPTY || r->st == LAZY) && (r->at & AT_MISS) && read_before_refused(r))
 		return -1;
 	if (!(r->at & (write ? AT_W : AT_R))) {
